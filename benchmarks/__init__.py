@@ -1,0 +1,1 @@
+"""Speed of sciad against its peers: ``python -m benchmarks slice``."""

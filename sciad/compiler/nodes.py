@@ -1,0 +1,304 @@
+"""The nodes of the loop IR, and its printer.  ``sciad.compiler.loops`` states the rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sciad.compiler.scalars import DTYPES, KIND, TABLE
+
+STACK_BYTES = 4096
+
+# ---- expressions ---------------------------------------------------------------------------------
+
+
+def lift(value, type: str) -> Expr:
+    """``value`` as an expression; a plain number becomes a constant of ``type``."""
+    return value if isinstance(value, Expr) else Const(value, type)
+
+
+def _binary(name):
+    def method(self, other):
+        return Op(name, (self, lift(other, self.type)))
+
+    return method
+
+
+def _reflected(name):
+    def method(self, other):
+        return Op(name, (lift(other, self.type), self))
+
+    return method
+
+
+class Expr:
+    """Base of the expressions; Python's operators build ``Op`` nodes (``==`` stays identity)."""
+
+    __slots__ = ()
+    __add__, __radd__ = _binary("add"), _reflected("add")
+    __sub__, __rsub__ = _binary("sub"), _reflected("sub")
+    __mul__, __rmul__ = _binary("mul"), _reflected("mul")
+    __truediv__, __rtruediv__ = _binary("div"), _reflected("div")
+    __mod__, __rmod__ = _binary("mod"), _reflected("mod")
+    __floordiv__, __rfloordiv__ = _binary("floordiv"), _reflected("floordiv")
+    __pow__, __rpow__ = _binary("pow"), _reflected("pow")
+    __lt__, __le__, __gt__, __ge__ = _binary("lt"), _binary("le"), _binary("gt"), _binary("ge")
+    __and__, __or__, __xor__ = _binary("and"), _binary("or"), _binary("xor")
+
+    def __neg__(self):
+        return Op("neg", (self,))
+
+    def __abs__(self):
+        return Op("abs", (self,))
+
+    def __invert__(self):
+        return Op("not", (self,))
+
+    def eq(self, other):
+        return Op("eq", (self, lift(other, self.type)))
+
+    def ne(self, other):
+        return Op("ne", (self, lift(other, self.type)))
+
+
+@dataclass(slots=True, eq=False)
+class Const(Expr):
+    value: float | int | bool
+    type: str = "f64"
+
+
+@dataclass(slots=True, eq=False)
+class Name(Expr):
+    """A parameter, a ``Let``, a ``Var`` (its value now), a loop index or a buffer."""
+
+    name: str
+    type: str = "f64"
+
+
+class Op(Expr):
+    """An operation of the table in ``scalars``; ``fast`` allows reassociation and contraction."""
+
+    __slots__ = ("args", "fast", "name", "type")
+
+    def __init__(self, name: str, args: tuple[Expr, ...], fast: bool = False):
+        self.name = name
+        self.args = args
+        self.fast = fast
+        row = TABLE[name]
+        self.type = row.result or args[row.like].type
+
+    def __repr__(self):
+        return f"Op({show(self)})"
+
+
+class Load(Expr):
+    """``buffer[index]``; the index is flat."""
+
+    __slots__ = ("buffer", "index", "type")
+
+    def __init__(self, buffer: Name, index: Expr):
+        self.buffer = buffer
+        self.index = index
+        self.type = buffer.type[4:-1]
+
+    def __repr__(self):
+        return f"Load({show(self)})"
+
+
+class Address(Expr):
+    """``&buffer[index]``: a buffer that starts further on."""
+
+    __slots__ = ("buffer", "index", "type")
+
+    def __init__(self, buffer: Name, index: Expr):
+        self.buffer = buffer
+        self.index = index
+        self.type = buffer.type
+
+    def __repr__(self):
+        return f"Address({show(self)})"
+
+
+# ---- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Let:
+    name: str
+    expr: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Var:
+    """A mutable scalar, with its first value."""
+
+    name: str
+    expr: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Assign:
+    name: str
+    expr: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Store:
+    buffer: Name
+    index: Expr
+    expr: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """``index`` runs over start <= index < stop, downwards when ``reverse``."""
+
+    index: str
+    start: Expr
+    stop: Expr
+    body: list
+    reverse: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class While:
+    """``head`` runs, then ``condition`` is read; ``body`` follows while it is true."""
+
+    head: list
+    condition: Expr
+    body: list
+
+
+@dataclass(slots=True, eq=False)
+class If:
+    condition: Expr
+    then: list
+    orelse: list
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """``target``: a name, or a ``Name`` of type ``ptr``.  ``type`` None: nothing comes back."""
+
+    target: str | Name
+    args: tuple[Expr, ...]
+    result: str | None = None
+    type: str | None = "i64"
+
+
+@dataclass(slots=True, eq=False)
+class Alloc:
+    """``count`` elements of ``type``, content undefined."""
+
+    name: str
+    type: str
+    count: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Return:
+    expr: Expr | None
+
+
+@dataclass(slots=True, eq=False)
+class Function:
+    """``inline``: "always", "never" or None.  ``noalias``: no buffer parameter overlaps another
+    that is written to."""
+
+    name: str
+    params: list[tuple[str, str]]
+    body: list
+    result: str | None = "i64"
+    inline: str | None = None
+    noalias: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Module:
+    functions: list[Function]
+    name: str = "module"
+
+
+Expression = Const | Name | Op | Load | Address
+Statement = Let | Var | Assign | Store | Loop | While | If | Call | Alloc | Return
+
+# ---- questions about nodes ----------------------------------------------------------------------
+
+
+def is_buffer(type: str) -> bool:
+    return type.startswith("ptr<")
+
+
+def on_stack(alloc: Alloc) -> bool:
+    """Whether this allocation is small and of constant size."""
+    return (
+        isinstance(alloc.count, Const)
+        and alloc.count.value * DTYPES[alloc.type].itemsize <= STACK_BYTES
+    )
+
+
+# ---- printer -------------------------------------------------------------------------------------
+
+
+def show(expr: Expr) -> str:
+    """One expression as text."""
+    kind = type(expr)
+    if kind is Name:
+        return expr.name
+    if kind is Const:
+        plain = expr.type in ("f64", "i64", "i1")
+        value = {"f": float, "i": int, "b": bool}[KIND[expr.type]](expr.value)
+        return repr(value) if plain else f"{value!r}:{expr.type}"
+    if kind is Op:
+        row, args = TABLE[expr.name], [show(arg) for arg in expr.args]
+        mark = "~" if expr.fast else ""
+        if row.symbol:
+            return f"({args[0]} {row.symbol}{mark} {args[1]})"
+        return f"{expr.name}{mark}({', '.join(args)})"
+    text = f"{expr.buffer.name}[{show(expr.index)}]"
+    return "&" + text if kind is Address else text
+
+
+def _lines(body: list, indent: str):
+    deeper = indent + "    "
+    for s in body:
+        match s:
+            case Let():
+                yield f"{indent}{s.name} = {show(s.expr)}"
+            case Var():
+                yield f"{indent}var {s.name}: {s.expr.type} = {show(s.expr)}"
+            case Assign():
+                yield f"{indent}{s.name} := {show(s.expr)}"
+            case Store():
+                yield f"{indent}{s.buffer.name}[{show(s.index)}] = {show(s.expr)}"
+            case Loop():
+                down = " reversed" if s.reverse else ""
+                yield f"{indent}for {s.index} in {show(s.start)}..{show(s.stop)}{down}:"
+                yield from _lines(s.body, deeper)
+            case While():
+                yield f"{indent}while:"
+                yield from _lines(s.head, deeper)
+                yield f"{indent}  {show(s.condition)} do:"
+                yield from _lines(s.body, deeper)
+            case If():
+                yield f"{indent}if {show(s.condition)}:"
+                yield from _lines(s.then, deeper)
+                if s.orelse:
+                    yield f"{indent}else:"
+                    yield from _lines(s.orelse, deeper)
+            case Call():
+                target = s.target if isinstance(s.target, str) else "*" + s.target.name
+                left = f"{s.result}: {s.type} = " if s.result else ""
+                yield f"{indent}{left}call {target}({', '.join(map(show, s.args))})"
+            case Alloc():
+                yield f"{indent}{s.name} = alloc {s.type}[{show(s.count)}]"
+            case Return():
+                yield f"{indent}return" + (f" {show(s.expr)}" if s.expr else "")
+
+
+def text(item: Module | Function) -> str:
+    """The program as text, one statement a line."""
+    if isinstance(item, Module):
+        return "\n\n".join(text(f) for f in item.functions)
+    params = ", ".join(f"{name}: {type}" for name, type in item.params)
+    arrow = f" -> {item.result}" if item.result else ""
+    return "\n".join([f"func {item.name}({params}){arrow}:", *_lines(item.body, "    ")])

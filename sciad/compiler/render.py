@@ -1,0 +1,424 @@
+"""Loop IR -> LLVM text.  It only spells; every decision was taken before.
+
+The text is built as a list of lines.  ``values`` maps a name of the loop IR to its LLVM operand:
+``Let`` of an operation names its register, ``Let`` of a constant or a name is only an entry in
+that map, and a ``Var`` is an ``alloca`` that LLVM's mem2reg turns into registers.
+"""
+
+import re
+import struct
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from sciad.compiler.nodes import (
+    Address,
+    Alloc,
+    Assign,
+    Call,
+    Const,
+    Function,
+    If,
+    Let,
+    Load,
+    Loop,
+    Module,
+    Name,
+    Op,
+    Return,
+    Store,
+    Var,
+    While,
+    on_stack,
+)
+from sciad.compiler.scalars import DTYPES, KIND, TABLE, conversion
+from sciad.core.errors import SciadError
+
+NO_MEMORY = -1  # the status of a function whose workspace could not be allocated
+
+LLVM_TYPES = {"f64": "double", "f32": "float", "i64": "i64", "i32": "i32", "i8": "i8", "i1": "i1"}
+STORED = {**LLVM_TYPES, "i1": "i8"}  # the type of a buffer's element
+_FAST = " reassoc contract"
+_WORDS = {s for row in TABLE.values() for s in row.spell.values() if s.isidentifier()}
+_PURE = _WORDS | {word + "f" for word in _WORDS}  # the C functions of the table
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the renderer needs to know of the machine.
+
+    ``vector_functions`` maps a scalar function (``tanh``, ``tanhf``) to its vector forms, each as
+    (lanes, symbol); ``fma`` says whether one instruction does it; ``vector_width`` is in bits.
+    """
+
+    fma: bool = True
+    vector_width: int = 0
+    vector_functions: dict[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
+    aligned: bool = True  # the C library has aligned_alloc
+
+    __hash__ = object.__hash__
+
+
+def llvm_type(type: str | None) -> str:
+    return "void" if type is None else LLVM_TYPES.get(type, "ptr")
+
+
+@lru_cache(maxsize=4096)
+def constant(value, type: str) -> str:
+    """A literal; floats by their bits, so that none is rounded."""
+    kind = KIND[type]
+    if kind == "b":
+        return "true" if value else "false"
+    if kind == "i":
+        return str(int(value))
+    value = DTYPES[type].type(value)
+    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+@lru_cache(maxsize=4096)
+def template(name: str, types: tuple[str, ...], fast: bool, fma: bool):
+    """(format string over result and operands, function to declare or None) of an operation.
+
+    An empty format means that the result is the operand itself.
+    """
+    source, t = types[0], LLVM_TYPES[types[0]]
+    row = TABLE[name]
+    spelled = row.spell.get(KIND[source]) if row.spell else conversion(source, row.result)
+    declared = None
+    if spelled == "llvm.fma" and not fma:
+        spelled = "{r}a = fmul {t} {0}, {1}\n{r} = fadd {t} {r}a, {2}"
+    if re.fullmatch(r"[\w.]+", spelled):
+        if spelled.startswith("llvm."):
+            spelled = f"{spelled}.{source}"
+        elif source == "f32":
+            spelled += "f"
+        declared = (spelled, t, row.arity)
+        operands = ", ".join(f"{t} {{{k}}}" for k in range(row.arity))
+        spelled = f"call {t} @{spelled}({operands})"
+    if "{r} =" not in spelled and spelled:
+        spelled = "{r} = " + spelled
+    u = LLVM_TYPES[row.result or types[-1]]
+    for old, new in (("{t}", t), ("{u}", u), ("{s}", source), ("{fast}", _FAST if fast else ""),
+                     ("{2}", "{3}"), ("{1}", "{2}"), ("{0}", "{1}"), ("\n", "\n  ")):
+        spelled = spelled.replace(old, new)
+    return re.sub(r"\{r\}([a-z]+)", r"{0}..\1", spelled).replace("{r}", "{0}"), declared
+
+
+class _Renderer:
+    """Renders one function; ``declared`` collects what the module must declare."""
+
+    def __init__(self, host: Host, declared: dict[str, str]):
+        self.host = host
+        self.declared = declared
+
+    def function(self, f: Function) -> list[str]:
+        self.lines: list[str] = []
+        self.entry: list[str] = []
+        self.values: dict[str, str] = {}
+        self.vars: dict[str, str] = {}
+        self.heap: list[str] = []
+        self.count = 0
+        self.open = True  # the current basic block has no terminator yet
+        self.result = f.result
+        params = []
+        for name, type in f.params:
+            self.values[name] = f"%{name}"
+            mark = " noalias" if f.noalias and type.startswith("ptr<") else ""
+            params.append(f"{llvm_type(type)}{mark} %{name}")
+        self.block(f.body)
+        if self.open:
+            self.leave("ret void" if f.result is None else "unreachable")
+        inline = {"always": " alwaysinline", "never": " noinline", None: ""}[f.inline]
+        kind = "internal " if f.inline == "always" else ""
+        head = f"define {kind}{llvm_type(f.result)} @{f.name}({', '.join(params)}){inline} #0 {{"
+        return [head, *self.entry, *self.lines, "}"]
+
+    # ---- pieces ----
+
+    def register(self) -> str:
+        self.count += 1
+        return f"%.{self.count}"
+
+    def label(self, name: str) -> None:
+        self.lines.append(f"{name}:")
+        self.open = True
+
+    def labels(self, *stems: str) -> list[str]:
+        self.count += 1
+        return [f"{stem}.{self.count}" for stem in stems]
+
+    def jump(self, label: str) -> None:
+        if self.open:
+            self.lines.append(f"  br label %{label}")
+            self.open = False
+
+    def leave(self, terminator: str) -> None:
+        for pointer in self.heap:
+            self.need("free", "void (ptr)")
+            self.lines.append(f"  call void @free(ptr {pointer})")
+        self.lines.append(f"  {terminator}")
+        self.open = False
+
+    def need(self, symbol: str, signature: str) -> None:
+        self.declared.setdefault(symbol, signature)
+
+    # ---- expressions ----
+
+    def expr(self, e, into: str | None = None) -> str:
+        """Emit what computes ``e``; gives its operand (register ``into``, if it needs one)."""
+        kind = type(e)
+        if kind is Name:
+            slot = self.vars.get(e.name)
+            if slot is None:
+                return self.values[e.name]
+            into = into or self.register()
+            self.lines.append(f"  {into} = load {LLVM_TYPES[e.type]}, ptr {slot}")
+            return into
+        if kind is Const:
+            return constant(e.value, e.type)
+        if kind is Op:
+            return self.op(e, into)
+        if kind is Load:
+            return self.load(e, into)
+        if kind is Address:
+            return self.address(e.buffer, e.index, into)
+        raise SciadError(f"no loop expression: {e!r}")
+
+    def op(self, e: Op, into: str | None) -> str:
+        args = e.args
+        types = tuple([arg.type for arg in args])
+        pattern, declared = template(e.name, types, e.fast, self.host.fma)
+        operands = [self.expr(arg) for arg in args]
+        if not pattern:
+            return operands[0]
+        if declared is not None:
+            symbol, t, arity = declared
+            if symbol not in self.declared:
+                self.declared[symbol] = f"{t} ({', '.join([t] * arity)})"
+        if "@llvm" in pattern:
+            for symbol, signature in _intrinsics(pattern):
+                self.need(symbol, signature)
+        into = into or self.register()
+        self.lines.append("  " + pattern.format(into, *operands))
+        return into
+
+    def address(self, buffer: Name, index, into: str | None = None) -> str:
+        base = self.expr(buffer)
+        if type(index) is Const and index.value == 0:
+            return base
+        offset = self.expr(index)
+        into = into or self.register()
+        stored = STORED[buffer.type[4:-1]]
+        self.lines.append(f"  {into} = getelementptr inbounds {stored}, ptr {base}, i64 {offset}")
+        return into
+
+    def load(self, e: Load, into: str | None) -> str:
+        pointer = self.address(e.buffer, e.index)
+        into = into or self.register()
+        if e.type == "i1":
+            self.lines.append(f"  {into}..a = load i8, ptr {pointer}")
+            self.lines.append(f"  {into} = icmp ne i8 {into}..a, 0")
+        else:
+            self.lines.append(f"  {into} = load {LLVM_TYPES[e.type]}, ptr {pointer}")
+        return into
+
+    # ---- statements ----
+
+    def block(self, body: list) -> None:
+        for s in body:
+            _RENDER[type(s)](self, s)
+
+    def let(self, s: Let) -> None:
+        self.values[s.name] = self.expr(s.expr, f"%{s.name}")
+
+    def var(self, s: Var) -> None:
+        slot = self.vars[s.name] = f"%{s.name}..var"
+        self.entry.append(f"  {slot} = alloca {LLVM_TYPES[s.expr.type]}")
+        self.assign(Assign(s.name, s.expr))
+
+    def assign(self, s: Assign) -> None:
+        value = self.expr(s.expr)
+        self.lines.append(f"  store {LLVM_TYPES[s.expr.type]} {value}, ptr {self.vars[s.name]}")
+
+    def store(self, s: Store) -> None:
+        value = self.expr(s.expr)
+        if s.expr.type == "i1":
+            byte = self.register()
+            self.lines.append(f"  {byte} = zext i1 {value} to i8")
+            value = byte
+        pointer = self.address(s.buffer, s.index)
+        self.lines.append(f"  store {STORED[s.expr.type]} {value}, ptr {pointer}")
+
+    def loop(self, s: Loop) -> None:
+        start, stop = self.expr(s.start), self.expr(s.stop)
+        before, head, body, latch, end = self.labels("pre", "for", "body", "next", "end")
+        index = self.values[s.index] = f"%{s.index}"
+        step = self.register()
+        first, bound, test, move = start, stop, "slt", 1
+        if s.reverse:
+            first = self.register()
+            self.lines.append(f"  {first} = add nsw i64 {stop}, -1")
+            bound, test, move = start, "sge", -1
+        self.jump(before)
+        self.label(before)
+        self.jump(head)
+        self.label(head)
+        self.lines += [
+            f"  {index} = phi i64 [ {first}, %{before} ], [ {step}, %{latch} ]",
+            f"  {step}c = icmp {test} i64 {index}, {bound}",
+            f"  br i1 {step}c, label %{body}, label %{end}",
+        ]
+        self.label(body)
+        self.block(s.body)
+        self.jump(latch)
+        self.label(latch)
+        self.lines.append(f"  {step} = add nsw i64 {index}, {move}")
+        self.jump(head)
+        self.label(end)
+
+    def while_(self, s: While) -> None:
+        head, body, end = self.labels("while", "do", "done")
+        self.jump(head)
+        self.label(head)
+        self.block(s.head)
+        condition = self.expr(s.condition)
+        self.lines.append(f"  br i1 {condition}, label %{body}, label %{end}")
+        self.label(body)
+        self.block(s.body)
+        self.jump(head)
+        self.label(end)
+
+    def if_(self, s: If) -> None:
+        then, orelse, end = self.labels("then", "else", "fi")
+        condition = self.expr(s.condition)
+        other = orelse if s.orelse else end
+        self.lines.append(f"  br i1 {condition}, label %{then}, label %{other}")
+        self.label(then)
+        self.block(s.then)
+        fell = self.open or not s.orelse
+        self.jump(end)
+        if s.orelse:
+            self.label(orelse)
+            self.block(s.orelse)
+            fell = fell or self.open
+            self.jump(end)
+        if fell:
+            self.label(end)
+
+    def call(self, s: Call) -> None:
+        args = [f"{llvm_type(arg.type)} {self.expr(arg)}" for arg in s.args]
+        if isinstance(s.target, str):
+            target = f"@{s.target}"
+            types = ", ".join(llvm_type(arg.type) for arg in s.args)
+            self.need(s.target, f"{llvm_type(s.type)} ({types})")
+        else:
+            target = self.expr(s.target)
+        left = ""
+        if s.result is not None:
+            left = f"%{s.result} = "
+            self.values[s.result] = f"%{s.result}"
+        self.lines.append(f"  {left}call {llvm_type(s.type)} {target}({', '.join(args)})")
+
+    def alloc(self, s: Alloc) -> None:
+        pointer = self.values[s.name] = f"%{s.name}"
+        stored = STORED[s.type]
+        if on_stack(s):
+            count = max(int(s.count.value), 1)
+            align = 64 if count > 2 else 16
+            self.entry.append(f"  {pointer} = alloca {stored}, i64 {count}, align {align}")
+            return
+        r, size = self.register(), DTYPES[s.type].itemsize
+        ok, none = self.labels("ok", "none")
+        count = self.expr(s.count)
+        self.lines += [f"  {r}a = mul i64 {count}, {size}", f"  {r}b = add i64 {r}a, 127",
+                       f"  {r}c = and i64 {r}b, -64"]
+        if self.host.aligned:
+            self.need("aligned_alloc", "ptr (i64, i64)")
+            self.lines.append(
+                f"  {pointer} = call noalias align 64 ptr @aligned_alloc(i64 64, i64 {r}c)")
+        else:
+            self.need("malloc", "ptr (i64)")
+            self.lines.append(f"  {pointer} = call noalias ptr @malloc(i64 {r}c)")
+        self.lines += [f"  {r} = icmp eq ptr {pointer}, null",
+                       f"  br i1 {r}, label %{none}, label %{ok}"]
+        self.label(none)
+        self.leave(f"ret i64 {NO_MEMORY}" if self.result == "i64" else "unreachable")
+        self.label(ok)
+        self.heap.append(pointer)
+
+    def return_(self, s: Return) -> None:
+        value = "void" if s.expr is None else f"{llvm_type(s.expr.type)} {self.expr(s.expr)}"
+        self.leave(f"ret {value}")
+
+
+_RENDER = {
+    Let: _Renderer.let, Var: _Renderer.var, Assign: _Renderer.assign, Store: _Renderer.store,
+    Loop: _Renderer.loop, While: _Renderer.while_, If: _Renderer.if_, Call: _Renderer.call,
+    Alloc: _Renderer.alloc, Return: _Renderer.return_,
+}  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _intrinsics(pattern: str) -> tuple[tuple[str, str], ...]:
+    """The (symbol, signature) of every intrinsic that a template calls."""
+    found = []
+    for result, symbol, args in re.findall(r"call (\w+) @(llvm[\w.]+)\(([^)]*)\)", pattern):
+        types = ", ".join(arg.split()[0] for arg in args.split(","))
+        found.append((symbol, f"{result} ({types})"))
+    return tuple(found)
+
+
+def _declarations(declared: dict[str, str], defined: set[str], host: Host) -> list[str]:
+    """Declarations of external functions; vector forms of C functions are named beside them."""
+    lines, groups, used = [], [], []
+    for symbol, signature in declared.items():
+        if symbol in defined:
+            continue
+        result, args = signature.split(" (", 1)
+        line = f"declare {result} @{symbol}({args}"
+        vectors = host.vector_functions.get(symbol)
+        if symbol.startswith("llvm."):
+            lines.append(line)
+        elif vectors:
+            lines.append(f"{line} #{len(groups) + 3}")
+            names = []
+            for lanes, vector in vectors:
+                t = f"<{lanes} x {result}>"
+                names.append(f"_ZGV_LLVM_N{lanes}{'v' * (args.count(',') + 1)}_{symbol}({vector})")
+                lines.append(f"declare {t} @{vector}({', '.join([t] * (args.count(',') + 1))})")
+                used.append(f"ptr @{vector}")
+            groups.append(f'attributes #{len(groups) + 3} = {{ nounwind willreturn memory(none) '
+                          f'"vector-function-abi-variant"="{",".join(names)}" }}')
+        else:
+            lines.append(line + (" #2" if symbol in _PURE else " #1"))
+    if used:
+        lines.append(f"@llvm.compiler.used = appending global [{len(used)} x ptr] "
+                     f'[{", ".join(used)}], section "llvm.metadata"')
+    return lines + groups
+
+
+def externals(declared: dict[str, str], defined: set[str], host: Host) -> list[str]:
+    """The symbols that linking must supply."""
+    names = []
+    for symbol in declared:
+        if symbol not in defined and not symbol.startswith("llvm."):
+            names.append(symbol)
+            names += [vector for _, vector in host.vector_functions.get(symbol, ())]
+    return names
+
+
+def render(module: Module, host: Host) -> tuple[str, list[str]]:
+    """The LLVM text of a module, and the external symbols that it needs."""
+    declared: dict[str, str] = {}
+    renderer = _Renderer(host, declared)
+    lines: list[str] = []
+    for function in module.functions:
+        lines += renderer.function(function)
+    defined = {function.name for function in module.functions}
+    width = f' "prefer-vector-width"="{host.vector_width}"' if host.vector_width else ""
+    lines += _declarations(declared, defined, host)
+    lines += [
+        f"attributes #0 = {{ nounwind{width} }}",
+        "attributes #1 = { nounwind }",
+        "attributes #2 = { nounwind willreturn memory(none) }",
+    ]
+    return "\n".join(lines) + "\n", externals(declared, defined, host)

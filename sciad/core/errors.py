@@ -1,0 +1,61 @@
+"""The errors of sciad, and the line of the user's code they point at."""
+
+import sys
+from types import FrameType
+
+
+class SciadError(Exception):
+    """Base class of every error that sciad raises on purpose."""
+
+
+class ArgumentError(SciadError, ValueError):
+    """An argument has a value or a shape that the operation does not take."""
+
+
+class DTypeError(SciadError, TypeError):
+    """An argument has a type that the operation does not take."""
+
+
+class LostGradientError(SciadError, TypeError):
+    """The program would drop a derivative, for example through ``float(x)``."""
+
+
+class NoRuleError(SciadError, NotImplementedError):
+    """An operation has no derivative, shape rule or native form."""
+
+
+class RecordError(SciadError, TypeError):
+    """The program asks a recorded value for data that it does not have."""
+
+
+class GraphError(SciadError, RuntimeError):
+    """A graph breaks its own rules; a fault in sciad."""
+
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def is_internal(frame: FrameType) -> bool:
+    """Whether `frame` runs code of sciad or of NumPy rather than the user's."""
+    package = frame.f_globals.get("__name__", "").partition(".")[0]
+    return package in (_PACKAGE, "numpy", "optree")
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame of the user's code."""
+    frame = sys._getframe(1)
+    while frame is not None and is_internal(frame):
+        frame = frame.f_back
+    return frame
+
+
+def user_line() -> str:
+    """Where the user's code is now, as ``file:line`` (empty if unknown)."""
+    frame = user_frame()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+
+
+def at_line() -> str:
+    """The current line of the user's code as the end of a sentence."""
+    line = user_line()
+    return f" (at {line})" if line else ""

@@ -1,0 +1,406 @@
+"""Exploring Python branches: one function, run once for each answer to its questions.
+
+``bool(x)`` of a recorded value is a *question*. The function runs on with the answer yes; the
+answer no is run later, by replaying the function up to the question. A tree of runs would grow
+exponentially in the number of ifs, so runs *join*: a question is known by the user frames' code
+and offsets, its visit count, and the untraced state reachable from their locals. A run that
+comes to a known question does not explore it again; it goes through the known continuation as a
+*shadow*, checking operation by operation that it would record the same, and learning which of
+its values stand for which of the first run's. Every path of the known continuation is checked
+so before the join is kept. A continuation that differs anywhere is explored separately.
+
+Seven sequential ifs take some 15 runs rather than 128.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from sciad.core.array import Array, current
+from sciad.core.errors import RecordError, SciadError, at_line, is_internal, user_line
+from sciad.core.fingerprint import fingerprint
+from sciad.core.graph import Atom, Equation, Literal, Var, output_types
+from sciad.core.primitive import Primitive
+
+MOST_OPERATIONS = 100_000
+"""Recorded operations of one function; replays may run ten times as many."""
+
+
+class Question:
+    """``bool(predicate)``, and the paths of both answers."""
+
+    __slots__ = ("predicate", "key", "paths")
+
+    def __init__(self, predicate: Var, key: Any):
+        self.predicate = predicate
+        self.key = key
+        self.paths = {True: Path(), False: Path()}
+
+
+class Jump:
+    """A path joins a known question; `mapping` says which of its values stand for which."""
+
+    __slots__ = ("question", "mapping", "covered")
+
+    def __init__(self, question: Question):
+        self.question = question
+        self.mapping: dict[Var, Atom] = {}
+        self.covered: set[Path] = set()
+
+
+class Return:
+    __slots__ = ("atoms", "structure")
+
+    def __init__(self, atoms, structure):
+        self.atoms = atoms
+        self.structure = structure
+
+
+class Raise:
+    __slots__ = ("exception",)
+
+    def __init__(self, exception: Exception):
+        self.exception = exception
+
+
+class Path:
+    """Equations from one question (or the start) to the next, or to the end."""
+
+    __slots__ = ("equations", "end")
+
+    def __init__(self):
+        self.equations: list[Equation] = []
+        self.end: Question | Jump | Return | Raise | None = None
+
+    def returns(self) -> list[Return]:
+        """The returns that the path leads to."""
+        found, stack, seen = [], [self], set()
+        while stack:
+            path = stack.pop()
+            end = path.end.question if isinstance(path.end, Jump) else path.end
+            if isinstance(end, Return):
+                found.append(end)
+            if isinstance(end, Question) and end not in seen:
+                seen.add(end)
+                stack += [end.paths[False], end.paths[True]]
+        return found
+
+
+class _Differs(BaseException):
+    """A shadow run would record something else than the known continuation."""
+
+
+class Explorer:
+    """Runs a function until each question has both answers."""
+
+    def __init__(self):
+        self.root = Path()
+        self.known: dict[Any, Question] = {}
+        self.refused: set[tuple[Path, Question]] = set()
+        self.pending: list[tuple[list[bool], Jump | None]] = []
+        self.consts: list[Any] = []
+        self.const_vars: list[Var] = []
+        self.recorded = self.processed = 0
+
+    # --- runs -------------------------------------------------------------------------------
+
+    def explore(self, run: Callable) -> Path:
+        """Run until nothing is pending; `run` returns the result's atoms and structure."""
+        self.pending = [([], None)]
+        while self.pending:
+            script, jump = self.pending.pop()
+            try:
+                self._run(run, script, jump)
+            except _Differs:
+                self.refused.add((self.joining, self.shadow.question))
+                self.joining.end = None
+                self.pending.append((script, None))
+        return self.root
+
+    def _run(self, run, script, jump):
+        self.script, self.asked = script, 0
+        self.path, self.cursor = self.root, 0
+        self.shadow: _Shadow | None = None
+        self.verifying = jump
+        self.visits: dict[Any, int] = {}
+        self.base = sys._getframe(1)
+        try:
+            end = Return(*run())
+        except SciadError:
+            raise
+        except Exception as exception:
+            if not self.asked:
+                raise
+            end = Raise(exception)
+        self._finish(end)
+
+    def _finish(self, end):
+        if self.shadow is not None:
+            self.shadow.finish(end)
+            jump = self.shadow.jump
+            self.joining.end = jump
+            if not uncovered(jump):
+                return
+            self.pending.append((self.script, jump))
+        elif self.path.end is None:
+            self.path.end = end
+
+    # --- operations -------------------------------------------------------------------------
+
+    def lift(self, x: Array) -> Var:
+        """An outer value as an input of the graph."""
+        for var, known in zip(self.const_vars, self.consts, strict=True):
+            if known is x:
+                return var
+        expected = self._expected_const(x)
+        if expected is not None:
+            return expected
+        var = Var(_outer_type(x))
+        self.consts.append(x)
+        self.const_vars.append(var)
+        return var
+
+    def _expected_const(self, x):
+        """On replay, operations on outer values alone make new Arrays: they stand for the old."""
+        return None
+
+    def step(self, primitive: Primitive, inputs: tuple[Atom, ...], params: dict):
+        """One operation: replayed, shadowed or recorded. Returns the output variables."""
+        self.processed += 1
+        if self.processed > 10 * MOST_OPERATIONS:
+            raise RecordError("recording the branches of this function takes more than "
+                              f"{10 * MOST_OPERATIONS} operations; use sciad.cond")
+        if self.shadow is not None:
+            return self.shadow.step(primitive, inputs, params)
+        equations = self.path.equations
+        if self.cursor < len(equations):
+            equation = equations[self.cursor]
+            if not _same_step(equation, primitive, inputs, params, self.const_vars):
+                raise RecordError(
+                    f"the function is not pure: run again, it does {primitive} where it did "
+                    f"{equation.primitive} ({equation.line or 'unknown line'}){at_line()}")
+            self.cursor += 1
+            return equation.outputs
+        return self._record(primitive, inputs, params)
+
+    def _record(self, primitive, inputs, params):
+        if self.path.end is not None:
+            raise RecordError(f"the function is not pure: run again, it goes on with {primitive} "
+                              f"where it ended{at_line()}")
+        self.recorded += 1
+        if self.recorded > MOST_OPERATIONS:
+            raise RecordError(f"more than {MOST_OPERATIONS} operations recorded; use "
+                              "sciad.scan or sciad.while_loop for long loops")
+        outputs = [Var(t) for t in output_types(primitive, [x.type for x in inputs], params)]
+        self.path.equations.append(Equation(primitive, inputs, outputs, params, user_line()))
+        self.cursor += 1
+        return outputs
+
+    # --- questions --------------------------------------------------------------------------
+
+    def ask(self, predicate: Var) -> bool:
+        """The answer that this run takes."""
+        key = self._identify()
+        if self.shadow is not None:
+            self.asked += 1
+            return self.shadow.ask(predicate, key)
+        if self.path.end is None and self.cursor == len(self.path.equations):
+            question = self._new_question(predicate, key)
+        else:
+            question = self._replayed(predicate)
+        if question is None:
+            self.asked += 1
+            return self.shadow.ask(predicate, key)
+        if self.asked < len(self.script):
+            answer = self.script[self.asked]
+        else:
+            answer = True
+            self.pending.append(([*self.script, False], None))
+            self.script = [*self.script, True]
+        self.asked += 1
+        self.path, self.cursor = question.paths[answer], 0
+        return answer
+
+    def _new_question(self, predicate, key) -> Question | None:
+        known = self.known.get(key)
+        if known is not None and (self.path, known) not in self.refused:
+            self._start_shadow(Jump(known))
+            return None
+        question = Question(predicate, key)
+        self.known.setdefault(key, question)
+        self.path.end = question
+        return question
+
+    def _replayed(self, predicate) -> Question | None:
+        end = self.path.end
+        if self.cursor == len(self.path.equations):
+            if isinstance(end, Jump) and end is self.verifying:
+                self._start_shadow(end)
+                return None
+            if isinstance(end, Question) and end.predicate is predicate:
+                return end
+        raise RecordError("the function is not pure: run again, it takes another branch"
+                          + at_line())
+
+    def _start_shadow(self, jump):
+        self.joining = self.path
+        self.shadow = _Shadow(jump)
+
+    def _identify(self):
+        """What the present question is known by (see the head of this file)."""
+        frames, states, seen = [], [], {}
+        frame = sys._getframe(2)
+        while frame is not None and frame is not self.base:
+            if not is_internal(frame):
+                frames.append((frame.f_code, frame.f_lasti))
+                states.append(fingerprint(frame.f_locals, seen))
+            frame = frame.f_back
+        place = tuple(frames)
+        self.visits[place] = count = self.visits.get(place, 0) + 1
+        return (place, count, tuple(states))
+
+
+class _Shadow:
+    """A run through a known continuation.
+
+    `present` maps the known run's variables to this run's; `origin` names, for a variable that a
+    jump on the way has renamed, the one to learn about.
+    """
+
+    def __init__(self, jump: Jump):
+        self.jump = jump
+        self.question = jump.question
+        self.present: dict[Var, Atom] = dict(jump.mapping)
+        self.origin: dict[Var, Var] = {}
+        self.local: set[Var] = set()
+        self.path: Path | None = None
+        self.next: Question | None = jump.question
+        self.cursor = 0
+
+    def match(self, known: Atom, mine: Atom):
+        """`mine` stands where the known run had `known`."""
+        if type(known) is Literal or type(mine) is Literal:
+            if not _same_atom(known, mine):
+                raise _Differs
+        elif known in self.present:
+            if self.present[known] is not mine:
+                raise _Differs
+        elif known.type != mine.type:
+            raise _Differs
+        else:
+            self.present[known] = mine
+            first = self.origin.get(known, known)
+            if self.jump.mapping.setdefault(first, mine) is not mine:
+                raise _Differs
+
+    def step(self, primitive, inputs, params):
+        if self.path is None or self.cursor >= len(self.path.equations):
+            raise _Differs
+        equation = self.path.equations[self.cursor]
+        if (equation.primitive is not primitive or len(inputs) != len(equation.inputs)
+                or equation.params != params):
+            raise _Differs
+        for known, mine in zip(equation.inputs, inputs, strict=True):
+            self.match(known, mine)
+        outputs = [Var(out.type) for out in equation.outputs]
+        self.present.update(zip(equation.outputs, outputs, strict=True))
+        self.cursor += 1
+        return outputs
+
+    def ask(self, predicate, key):
+        question = self.next or self._arrive()
+        self.next = None
+        if question.key != key:
+            raise _Differs
+        self.match(question.predicate, predicate)
+        answer = self._choose(question)
+        self.path, self.cursor = question.paths[answer], 0
+        self.jump.covered.add(self.path)
+        return answer
+
+    def _arrive(self) -> Question:
+        """The question at the end of the present path; a jump renames on the way."""
+        if self.cursor != len(self.path.equations):
+            raise _Differs
+        end = self.path.end
+        if isinstance(end, Jump):
+            self._rename(end.mapping)
+            return end.question
+        if isinstance(end, Question):
+            return end
+        raise _Differs
+
+    def _rename(self, mapping):
+        present, origin = dict(self.present), dict(self.origin)
+        for var, source in mapping.items():
+            present.pop(var, None)
+            if type(source) is Literal:
+                present[var] = source
+            elif source in self.present:
+                present[var] = self.present[source]
+            else:
+                origin[var] = self.origin.get(source, source)
+        self.present, self.origin = present, origin
+
+    def _choose(self, question) -> bool:
+        """The answer that leads to a path not yet checked, if one does."""
+        for answer in (True, False):
+            path = question.paths[answer]
+            if path.end is not None and any(p not in self.jump.covered for p in below(path)):
+                return answer
+        return question.paths[True].end is not None
+
+    def finish(self, end):
+        known = self.path.end if self.path is not None else None
+        if self.path is None or self.cursor != len(self.path.equations):
+            raise _Differs
+        if isinstance(known, Return) and isinstance(end, Return):
+            if known.structure != end.structure or len(known.atoms) != len(end.atoms):
+                raise _Differs
+            for theirs, mine in zip(known.atoms, end.atoms, strict=True):
+                self.match(theirs, mine)
+        elif not (isinstance(known, Raise) and isinstance(end, Raise)
+                  and type(known.exception) is type(end.exception)
+                  and known.exception.args == end.exception.args):
+            raise _Differs
+
+
+def below(path: Path) -> list[Path]:
+    """`path` and the paths of the questions it leads to (jumps not followed)."""
+    found, stack = [], [path]
+    while stack:
+        path = stack.pop()
+        found.append(path)
+        if isinstance(path.end, Question):
+            stack += path.end.paths.values()
+    return found
+
+
+def uncovered(jump: Jump) -> list[Path]:
+    """The paths of the joined continuation that no shadow run has checked."""
+    return [path for answer in (True, False) for path in below(jump.question.paths[answer])
+            if path not in jump.covered]
+
+
+def _outer_type(x: Array):
+    from_value = current(x)._value
+    while type(from_value) is Array:
+        from_value = current(from_value)._value
+    if hasattr(from_value, "weak"):
+        return from_value
+    return Literal(from_value).type
+
+
+def _same_atom(a: Atom, b: Atom) -> bool:
+    if a is b:
+        return True
+    if type(a) is Literal and type(b) is Literal:
+        return a.type == b.type and a.digest() == b.digest()
+    return False
+
+
+def _same_step(equation, primitive, inputs, params, consts) -> bool:
+    return (equation.primitive is primitive and len(inputs) == len(equation.inputs)
+            and all(_same_atom(a, b) or (a in consts and b in consts and a.type == b.type)
+                    for a, b in zip(equation.inputs, inputs, strict=True))
+            and equation.params == params)

@@ -1,0 +1,68 @@
+"""What can be told apart of untraced Python state: the key of a question, and of a cache entry."""
+
+import types
+from typing import Any
+
+import numpy as np
+
+from sciad.core.array import Array, current
+
+_ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype)
+_SMALL = 1000
+
+
+def fingerprint(x: Any, seen: dict[int, int]) -> Any:
+    """A hashable account of `x`: values of what is plain, types of what is traced.
+
+    `seen` numbers the objects met, so that the account tells shared from equal objects, and
+    cycles end.
+    """
+    if isinstance(x, _ATOMS):
+        return (type(x).__name__, repr(x) if isinstance(x, (float, complex, slice)) else x)
+    place = seen.get(id(x))
+    if place is not None:
+        return ("again", place)
+    seen[id(x)] = len(seen)
+    if type(x) is Array:
+        live = current(x)
+        return ("traced", live.shape, live.dtype.str)
+    if isinstance(x, (np.ndarray, np.generic)):
+        return _of_numpy(x, seen)
+    if isinstance(x, (list, tuple)):
+        return (type(x).__name__, tuple(fingerprint(entry, seen) for entry in x))
+    if isinstance(x, dict):
+        return ("dict", tuple((fingerprint(k, seen), fingerprint(v, seen)) for k, v in x.items()))
+    return _of_object(x, seen)
+
+
+def _of_numpy(x, seen):
+    if x.dtype.hasobject:
+        return ("objects", x.shape, tuple(fingerprint(entry, seen) for entry in x.flat))
+    if x.size <= _SMALL:
+        return ("numpy", x.shape, x.dtype.str, x.tobytes())
+    return ("numpy", x.shape, x.dtype.str, id(x))
+
+
+def _of_object(x, seen):
+    if isinstance(x, types.FunctionType):
+        cells = [_contents(cell) for cell in x.__closure__ or ()]
+        return ("function", x.__code__, fingerprint([cells, x.__defaults__], seen))
+    if isinstance(x, types.MethodType):
+        return ("method", fingerprint([x.__func__, x.__self__], seen))
+    if isinstance(x, types.GeneratorType):
+        frame = x.gi_frame
+        return ("generator", x.gi_code, frame and frame.f_lasti,
+                fingerprint(frame.f_locals, seen) if frame else None)
+    if isinstance(x, (types.ModuleType, type, types.BuiltinFunctionType)):
+        return ("id", id(x))
+    state = getattr(x, "__dict__", None)
+    if isinstance(state, dict):
+        return ("object", id(type(x)), fingerprint(state, seen))
+    return ("id", id(x))
+
+
+def _contents(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None

@@ -1,0 +1,28 @@
+"""Forward mode: each value carries its tangent."""
+
+from typing import Any
+
+from sciad.core.array import Array
+from sciad.core.primitive import Interpreter, Primitive, bind
+
+
+class Forward(Interpreter):
+    """The interpreter of forward mode: an Array's node is its tangent."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
+        values, tangents = [], []
+        for x in args:
+            mine = type(x) is Array and x._interp is self
+            values.append(x._value if mine else x)
+            tangents.append(x._node if mine else None)
+        out = bind(primitive, tuple(values), params)
+        tangent = primitive.joint_jvp(tangents, out, values, params)
+        if primitive.multiple:
+            parts = tangent if tangent is not None else (None,) * len(out)
+            return tuple(map(self._join, out, parts))
+        return self._join(out, tangent)
+
+    def _join(self, out, tangent):
+        return out if tangent is None or out.dtype.kind not in "fc" else Array(out, self, tangent)

@@ -1,0 +1,124 @@
+"""Record: run a function on values that have shape and dtype but no data, and keep its graph.
+
+Python loops, recursion and containers vanish. Python branches are explored (`core.explore`): when
+``bool(x)`` is asked of a recorded value, the function is run once for each answer. Values of
+outer interpreters that the function closes over are lifted to inputs of the graph.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sciad.core import tree
+from sciad.core.array import Array, unwrap_plain
+from sciad.core.errors import RecordError, at_line
+from sciad.core.explore import Explorer, Path
+from sciad.core.graph import Atom, Graph, Literal, Type, Var, type_of
+from sciad.core.primitive import Interpreter, Primitive, active, pack
+from sciad.core.structure import structured
+
+
+class Recorder(Interpreter):
+    """The interpreter of recording: appends equations to the explorer's present path."""
+
+    __slots__ = ("explorer",)
+    has_data = False
+
+    def __init__(self, explorer: Explorer):
+        self.explorer = explorer
+
+    def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
+        outs = self.explorer.step(primitive, tuple(map(self.atom, args)), params)
+        if primitive.multiple:
+            return tuple(Array(var.type, self, var) for var in outs)
+        return Array(outs[0].type, self, outs[0])
+
+    def atom(self, x: Any) -> Atom:
+        """An operand as a variable or a literal; an outer Array is lifted to an input."""
+        if type(x) is Array:
+            return x._node if x._interp is self else self.explorer.lift(x)
+        return Literal(x)
+
+    def truth(self, x: Array) -> bool:
+        if x._value.size != 1:
+            raise ValueError(f"the truth value of an array of shape {x.shape} is ambiguous; "
+                             "use np.any or np.all")
+        if x._value.shape:
+            x = x.reshape(())
+        if x._value.dtype != np.bool_:
+            x = x != 0
+        return self.explorer.ask(x._node)
+
+    def resolve(self, x: Array) -> Array:
+        raise RecordError("a recorded value is used after its recording ended: the function "
+                          "stored it outside itself" + at_line())
+
+
+class Recorded(NamedTuple):
+    """A graph, the outer values lifted to its first inputs, and its result's structure."""
+
+    graph: Graph
+    consts: list
+    structure: Any
+
+    def __call__(self, *args):
+        """Evaluate on arguments shaped like those recorded."""
+        leaves = self.graph(*self.consts, *tree.flatten(args)[0])
+        return tree.unflatten(self.structure, leaves)
+
+
+def record(function: Callable, *args: Any) -> Recorded:
+    """Record `function` at the types of `args`, which may be any containers.
+
+    Raises
+    ------
+    RecordError
+        When the program needs data: ``float(x)``, a loop whose end depends on a value, and the
+        like; the message names the line.
+    """
+    leaves, structure = tree.flatten(args)
+    return record_leaves(lambda *xs: function(*tree.unflatten(structure, list(xs))),
+                         [type_of(x) for x in leaves])
+
+
+def record_leaves(function: Callable, types: list[Type]) -> Recorded:
+    """Record a function of flat arguments of the given types."""
+    inputs = [Var(t) for t in types]
+    explorer = Explorer()
+
+    def run() -> tuple[list[Atom], Any]:
+        with Recorder(explorer) as recorder:
+            out = function(*(Array(var.type, recorder, var) for var in inputs))
+            leaves, structure = tree.flatten(out)
+            return [_result(recorder, leaf) for leaf in leaves], structure
+
+    root = explorer.explore(run)
+    graph = structured(root, [*explorer.const_vars, *inputs])
+    return Recorded(graph, explorer.consts, _common_structure(root))
+
+
+def _result(recorder: Recorder, leaf: Any) -> Atom:
+    if isinstance(leaf, np.ndarray) and leaf.dtype.hasobject:
+        leaf = pack(leaf)
+    if isinstance(leaf, Array):
+        live = unwrap_plain(leaf)
+        return recorder.atom(live) if isinstance(live, Array) else Literal(live)
+    if isinstance(leaf, (int, float, complex, np.ndarray, np.generic)):
+        return Literal(leaf)
+    raise RecordError(f"a recorded function returned a {type(leaf).__name__}; only numbers, "
+                      "arrays and containers of them can be recorded")
+
+
+def _common_structure(root: Path) -> Any:
+    structures = [end.structure for end in root.returns()]
+    if not structures:
+        raise RecordError("every path through the function raises")
+    if any(structure != structures[0] for structure in structures):
+        raise RecordError("the branches of an if return containers of different structure")
+    return structures[0]
+
+
+def recording() -> bool:
+    """Whether a recorder is open on this thread."""
+    return any(not interp.has_data for interp in active())

@@ -1,0 +1,266 @@
+"""The kinds of derivative. A rule is declared beside its function, and serves both modes.
+
+elementwise   out_i = f(x_i, y_i, ...): the partial derivatives are stated, as functions of
+              (out, *args); broadcasting is undone here.
+linear        real-linear in its first operand: the function is its own tangent map, the adjoint
+              under Re<a, b> is stated.
+multilinear   linear in each differentiated operand, the others held: one adjoint an operand.
+general       both modes by hand, for the few that need it.
+
+Rules are written in sciad operations, so that each order of derivative, both modes, both
+backends and the compiler get them from the one statement.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from sciad.core.errors import NoRuleError, at_line
+from sciad.core.graph import Type, shape_of
+from sciad.core.primitive import Primitive
+
+
+class Tools:
+    """The few operations that rules need and `sciad.ops` provides."""
+
+    unbroadcast: Callable
+    broadcast_to: Callable
+    negative: Callable
+    conj: Callable
+    real: Callable
+    zeros: Callable
+    index_add: Callable
+    index_set: Callable
+    pack: Callable
+    stack: Callable
+
+
+SAME, MINUS = "same", "minus"
+"""Partial derivatives 1 and -1, which need no product."""
+
+
+def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple[int, ...]:
+    """NumPy's broadcast shape, or an error that names the operation."""
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    return np.broadcast_shapes(*shapes)
+
+
+class Elementwise(Primitive):
+    """out_i = f(x_i, y_i, ...), with one partial derivative an operand.
+
+    A partial is a function of (out, *args), `SAME`, `MINUS`, or None (no derivative: the
+    operation is locally constant in that operand).
+    """
+
+    __slots__ = ("partials",)
+
+    def __init__(self, name, fun, *partials):
+        super().__init__(name, fun, self._shape)
+        self.partials = partials
+
+    def _shape(self, *types, **params):
+        shape = broadcast_shapes(self.name, [t.shape for t in types])
+        dtype, weak = _elementwise_dtype(self.fun, tuple((t.dtype, t.weak) for t in types),
+                                         tuple(params.items()))
+        return Type(shape, dtype, weak)
+
+    def _times(self, k, seed, out, args):
+        partial = self.partials[k]
+        if partial is None:
+            return None
+        if partial is SAME:
+            return seed
+        if partial is MINUS:
+            return -seed
+        return seed * partial(out, *args)
+
+    def jvp(self, k, tangent, out, args, params):
+        part = self._times(k, tangent, out, args)
+        if part is not None and part.shape != out.shape:
+            part = Tools.broadcast_to(part, out.shape)
+        return part
+
+    def vjp(self, k, cotangent, out, args, params):
+        partial = self.partials[k]
+        if partial is None:
+            return None
+        if partial is SAME:
+            part = cotangent
+        elif partial is MINUS:
+            part = -cotangent
+        else:
+            factor = partial(out, *args)
+            part = cotangent * (Tools.conj(factor) if is_complex(factor) else factor)
+        return _project(part, args[k])
+
+
+class Split(Elementwise):
+    """Elementwise and not holomorphic: each operand states ``d/dz`` and ``d/d conj(z)``.
+
+    `partials` are pairs of functions of (out, *args). For a real operand only their sum counts.
+    """
+
+    __slots__ = ()
+
+    def _times(self, k, seed, out, args):
+        dz, dzbar = self.partials[k]
+        if args[k].dtype.kind != "c":
+            return seed * (dz(out, *args) + dzbar(out, *args))
+        return seed * dz(out, *args) + Tools.conj(seed) * dzbar(out, *args)
+
+    def jvp(self, k, tangent, out, args, params):
+        part = super().jvp(k, tangent, out, args, params)
+        return Tools.real(part) if out.dtype.kind != "c" and is_complex(part) else part
+
+    def vjp(self, k, cotangent, out, args, params):
+        dz, dzbar = self.partials[k]
+        x = args[k]
+        if x.dtype.kind != "c":
+            part = cotangent * Tools.conj(dz(out, *args) + dzbar(out, *args))
+        else:
+            part = (cotangent * Tools.conj(dz(out, *args))
+                    + Tools.conj(cotangent) * dzbar(out, *args))
+        return _project(part, x)
+
+
+def is_complex(x) -> bool:
+    """Whether a number, an array or an Array is complex."""
+    dtype = getattr(x, "dtype", None)
+    return isinstance(x, complex) if dtype is None else dtype.kind == "c"
+
+
+def _project(cotangent, x):
+    """A cotangent in the space of `x`: broadcasting undone, the real part for a real `x`."""
+    if cotangent.shape != x.shape:
+        cotangent = Tools.unbroadcast(cotangent, x.shape)
+    if cotangent.dtype.kind == "c" and x.dtype.kind != "c":
+        cotangent = Tools.real(cotangent)
+    return cotangent
+
+
+@lru_cache(maxsize=4096)
+def _elementwise_dtype(fun, kinds, params):
+    """The dtype NumPy gives, found by asking it (weak operands are Python scalars)."""
+    samples = [_python_one(dtype) if weak else np.ones(1, dtype) for dtype, weak in kinds]
+    if all(weak for _, weak in kinds):
+        out = np.asarray(fun(*samples, **dict(params)))
+        return out.dtype, out.dtype.kind in "ifc"
+    with np.errstate(all="ignore"):
+        return fun(*samples, **dict(params)).dtype, False
+
+
+def _python_one(dtype):
+    return {"b": True, "i": 1, "u": 1, "f": 1.0, "c": 1 + 0j}[dtype.kind]
+
+
+class Linear(Primitive):
+    """Real-linear in its first operand; `transpose(cotangent, x, **params)` is the adjoint.
+
+    `x` is the operand's type: a linear map saves shapes, never values.
+    """
+
+    __slots__ = ("transpose",)
+
+    def __init__(self, name, fun, shape, transpose):
+        super().__init__(name, fun, shape)
+        self.transpose = transpose
+
+    def jvp(self, k, tangent, out, args, params):
+        return self(tangent, *args[1:], **params) if k == 0 else None
+
+    def vjp(self, k, cotangent, out, args, params):
+        if k:
+            raise NoRuleError(f"{self.name} has no derivative for operand {k}{at_line()}")
+        return self.transpose(cotangent, *args, **params)
+
+
+class Multilinear(Primitive):
+    """Linear in each operand that has an adjoint, the others held.
+
+    ``transposes[k](cotangent, *args, **params)``; None for an operand without derivative.
+    A single function serves a variable number of operands: ``transposes(k, cotangent, ...)``.
+    With `joint`, the map is linear in all operands together (concatenate, not matmul).
+    """
+
+    __slots__ = ("transposes", "joint")
+
+    def __init__(self, name, fun, shape, transposes, joint=False):
+        super().__init__(name, fun, shape)
+        self.transposes = transposes
+        self.joint = joint
+
+    def jvp(self, k, tangent, out, args, params):
+        if not callable(self.transposes) and self.transposes[k] is None:
+            return None
+        if not self.joint:
+            return self(*args[:k], tangent, *args[k + 1:], **params)
+        zeros = [Tools.zeros(x.shape, x.dtype) for x in args]
+        zeros[k] = tangent
+        return self(*zeros, **params)
+
+    def joint_jvp(self, tangents, out, args, params):
+        if not self.joint:
+            return super().joint_jvp(tangents, out, args, params)
+        full = [Tools.zeros(shape_of(x), out.dtype) if t is None else t
+                for t, x in zip(tangents, args, strict=True)]
+        return self(*full, **params)
+
+    def vjp(self, k, cotangent, out, args, params):
+        if callable(self.transposes):
+            return self.transposes(k, cotangent, *args, **params)
+        transpose = self.transposes[k]
+        return None if transpose is None else transpose(cotangent, *args, **params)
+
+
+class General(Primitive):
+    """Both modes by hand: ``jvp(tangents, out, args, params)`` gives the output's tangent,
+    ``vjp(cotangent, needs, out, args, params)`` a cotangent (or None) for each operand.
+
+    For a primitive with several outputs, tangent and cotangent are tuples (None: zero).
+    """
+
+    __slots__ = ("forward_rule", "reverse_rule")
+
+    def __init__(self, name, fun, shape, jvp, vjp, **flags):
+        super().__init__(name, fun, shape, **flags)
+        self.forward_rule = jvp
+        self.reverse_rule = vjp
+
+    def joint_jvp(self, tangents, out, args, params):
+        return self.forward_rule(tangents, out, args, params)
+
+    def joint_vjp(self, cotangent, needs, out, args, params):
+        return self.reverse_rule(cotangent, needs, out, args, params)
+
+
+class Constant(Primitive):
+    """An operation whose derivative is zero wherever it exists (comparisons, floor, argmax)."""
+
+    __slots__ = ()
+
+    def jvp(self, k, tangent, out, args, params):
+        return None
+
+    def vjp(self, k, cotangent, out, args, params):
+        return None
+
+
+class ElementwiseConstant(Elementwise):
+    """Elementwise with zero derivative: comparisons, logic, sign, floor."""
+
+    __slots__ = ()
+
+    def jvp(self, k, tangent, out, args, params):
+        return None
+
+    def vjp(self, k, cotangent, out, args, params):
+        return None
+
+
+def elementwise(name: str, fun: Callable, *partials) -> Elementwise:
+    """Declare an elementwise operation with its partial derivatives (see `Elementwise`)."""
+    return Elementwise(name, fun, *partials)
+

@@ -1,0 +1,479 @@
+"""The transforms: grad, value_and_grad, vjp, jvp, jacobian, hvp, stop_gradient, check_grads.
+
+Each is a few lines over an interpreter. While a recorder is open, a transform first records the
+function to a graph and then differentiates the graph's evaluation: questions that the function
+asks have then become ``cond`` nodes, which have a derivative rule like any operation.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sciad.core import tree
+from sciad.core.array import Array, current, unwrap_plain
+from sciad.core.errors import ArgumentError, DTypeError, at_line
+from sciad.core.forward import Forward
+from sciad.core.graph import type_of
+from sciad.core.primitive import bind, pack
+from sciad.core.record import record, recording
+from sciad.core.reverse import Reverse, Tape
+from sciad.core.rules import Constant, Tools
+
+_NUMBERS = "fc"
+
+
+def grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
+    """The gradient of a scalar function.
+
+    Parameters
+    ----------
+    f : callable
+        Returns a real number (or, with `has_aux`, a pair of it and anything).
+    argnums : int or sequence of int
+        The positional arguments to differentiate; each may be any container of floats and arrays.
+    has_aux : bool
+        Whether `f` returns ``(loss, aux)``; the result is then ``(gradient, aux)``.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of `f`, returns gradients shaped like the arguments chosen. For
+        complex arguments it is the direction of steepest ascent, du/dx + i du/dy.
+
+    Raises
+    ------
+    ArgumentError
+        If the result is not a real scalar, or `argnums` does not fit.
+    DTypeError
+        If an argument to differentiate holds integers, strings or objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> sciad.grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    array([2., 4.])
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    @functools.wraps(f)
+    def gradient(*args, **kwargs):
+        value, slope = both(*args, **kwargs)
+        return (slope, value[1]) if has_aux else slope
+
+    return gradient
+
+
+def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0,
+                   has_aux: bool = False) -> Callable:
+    """The value and the gradient of a scalar function, in one pass; see `grad`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> value, slope = sciad.value_and_grad(np.sin)(0.0)
+    >>> float(value), float(slope)
+    (0.0, 1.0)
+    """
+
+    @functools.wraps(f)
+    def wrapped(*args, **kwargs):
+        places = _places(argnums, len(args), f)
+        chosen = [args[k] for k in places]
+
+        def of_chosen(*values):
+            full = list(args)
+            for k, value in zip(places, values, strict=True):
+                full[k] = value
+            return f(*full, **kwargs)
+
+        out, pull, aux = _vjp(of_chosen, chosen, has_aux)
+        _require_scalar(out, f)
+        slopes = pull(np.ones((), out.dtype)[()])
+        slope = slopes[0] if isinstance(argnums, int) else tuple(slopes)
+        return ((out, aux), slope) if has_aux else (out, slope)
+
+    return wrapped
+
+
+def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
+    """The value of `f` and its pullback.
+
+    Parameters
+    ----------
+    f : callable
+        Any containers in and out.
+    *primals
+        Where to evaluate.
+    has_aux : bool
+        Whether `f` returns ``(out, aux)``.
+
+    Returns
+    -------
+    out
+        ``f(*primals)``.
+    pullback : callable
+        Cotangent shaped like `out` -> tuple of cotangents, one a primal; may be called again.
+    aux
+        Only with `has_aux`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> out, pullback = sciad.vjp(np.multiply, 2.0, 3.0)
+    >>> tuple(map(float, pullback(1.0)))
+    (3.0, 2.0)
+    """
+    out, pull, aux = _vjp(f, primals, has_aux)
+
+    def pullback(cotangent):
+        return tuple(pull(cotangent))
+
+    return (out, pullback, aux) if has_aux else (out, pullback)
+
+
+def jvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
+    """The value of `f` and its derivative along `tangents`, in forward mode.
+
+    Parameters
+    ----------
+    f : callable
+        Any containers in and out.
+    primals, tangents : sequences
+        One entry an argument, of the same structure and shapes.
+
+    Returns
+    -------
+    out, tangent
+        Both shaped like the result of `f`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> out, slope = sciad.jvp(np.sin, (0.0,), (2.0,))
+    >>> float(slope)
+    2.0
+    """
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        raise DTypeError("jvp takes a tuple of primals and a tuple of tangents: jvp(f, (x,), (dx,))")
+    return jvp_unstaged(staged(f, *primals), primals, tangents)
+
+
+def jvp_unstaged(f, primals, tangents):
+    """`jvp` of a function that asks no questions of recorded values."""
+    leaves, structure = tree.flatten(tuple(primals))
+    seeds, seed_structure = tree.flatten(tuple(tangents))
+    if seed_structure != structure:
+        raise ArgumentError(f"jvp: the tangents have structure {seed_structure}, the primals "
+                            f"{structure}{at_line()}")
+    leaves = [_differentiable(x, "jvp") for x in leaves]
+    seeds = [_like(seed, x, "tangent") for seed, x in zip(seeds, leaves, strict=True)]
+    with Forward() as interp:
+        inputs = [Array(x, interp, seed) for x, seed in zip(leaves, seeds, strict=True)]
+        outs, out_structure = tree.flatten(f(*tree.unflatten(structure, inputs)))
+        pairs = [_split_tangent(out, interp) for out in outs]
+    values = [finish(value) for value, _ in pairs]
+    slopes = [finish(slope) for _, slope in pairs]
+    return tree.unflatten(out_structure, values), tree.unflatten(out_structure, slopes)
+
+
+def jacobian(f: Callable, argnums: int = 0, mode: str = "auto") -> Callable:
+    """The Jacobian of a function from one array to one array.
+
+    Parameters
+    ----------
+    f : callable
+    argnums : int
+        The argument to differentiate, an array of any shape.
+    mode : {"auto", "forward", "reverse"}
+        ``auto`` takes forward mode unless the result is smaller than the argument.
+
+    Returns
+    -------
+    callable
+        Gives an array of shape ``out.shape + x.shape``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> sciad.jacobian(lambda x: np.array([x[0] * x[1], x[0]]))(np.array([2.0, 3.0]))
+    array([[3., 2.],
+           [1., 0.]])
+    """
+    if mode not in ("auto", "forward", "reverse"):
+        raise ArgumentError(f"jacobian: mode is {mode!r}, must be 'auto', 'forward' or 'reverse'")
+
+    @functools.wraps(f)
+    def wrapped(*args, **kwargs):
+        (place,) = _places(argnums, len(args), f)
+        x = _differentiable(args[place], "jacobian")
+
+        def of_one(value):
+            out = f(*args[:place], value, *args[place + 1:], **kwargs)
+            return _one_array(out, "jacobian")
+
+        of_one = staged(of_one, x)
+        if mode != "reverse" and _size(x):
+            first = jvp_unstaged(of_one, (x,), (_unit(type_of(x), 0),))[1]
+            if mode == "forward" or _size(first) >= _size(x):
+                return _jacobian_forward(of_one, x, first)
+        return _jacobian_reverse(*vjp_unstaged(of_one, (x,)), x)
+
+    return wrapped
+
+
+def hessian(f: Callable, argnums: int = 0) -> Callable:
+    """The Hessian of a scalar function of one array, forward over reverse.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> sciad.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+    array([[6., 2.],
+           [2., 0.]])
+    """
+    return jacobian(grad(f, argnums), argnums, mode="forward")
+
+
+def hvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The Hessian of a scalar function times a vector, forward over reverse.
+
+    Parameters
+    ----------
+    f : callable
+        Scalar function of all `primals`.
+    primals, tangents : sequences
+        One entry an argument, of the same structure and shapes.
+
+    Returns
+    -------
+    tuple or container
+        The product, shaped like `primals` (just the entry if there is one).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> sciad.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
+    array([6., 0.])
+    """
+    gradient = grad(f, tuple(range(len(primals))))
+    _, product = jvp(gradient, primals, tangents)
+    return product[0] if len(primals) == 1 else product
+
+
+def _identity(x):
+    return x
+
+
+_stop = Constant("stop_gradient", _identity, _identity)
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x` (any container) as a constant: no derivative passes through it.
+
+    Examples
+    --------
+    >>> import sciad
+    >>> float(sciad.grad(lambda x: x * sciad.stop_gradient(x))(3.0))
+    3.0
+    """
+    return tree.tree_map(_stop_one, x)
+
+
+def _stop_one(x):
+    x = pack(x) if isinstance(x, np.ndarray) and x.dtype.hasobject else x
+    while type(x) is Array:
+        x = current(x)
+        if x._interp is None:
+            return x._value
+        if not x._interp.has_data:
+            return bind(_stop, (x,), {})
+        x = x._value
+    return x
+
+
+def staged(f: Callable, *args: Any) -> Callable:
+    """`f` itself, or under a recorder the evaluation of its graph at these arguments."""
+    return record(f, *args) if recording() else f
+
+
+def vjp_unstaged(f, primals):
+    """`vjp` of a function that asks no questions of recorded values."""
+    return _vjp_of(f, tuple(primals), False)[:2]
+
+
+def _vjp(f, primals, has_aux):
+    return _vjp_of(staged(f, *primals), tuple(primals), has_aux)
+
+
+def _vjp_of(f, primals, has_aux):
+    leaves, structure = tree.flatten(primals)
+    leaves = [_differentiable(x, "reverse mode") for x in leaves]
+    with Reverse() as interp:
+        inputs = [interp.leaf(x) for x in leaves]
+        result = f(*tree.unflatten(structure, inputs))
+        if has_aux:
+            result, aux = _pair(result)
+        outs, out_structure = tree.flatten(result)
+        outs = [_packed(out) for out in outs]
+        ends = [_end(out, interp) for out in outs]
+        values = [value for value, _ in ends]
+        aux = tree.tree_map(lambda x: _end(_packed(x), interp)[0], aux) if has_aux else None
+        tape = Tape(interp)
+
+    def pull(cotangent):
+        seeds, seed_structure = tree.flatten(cotangent)
+        if seed_structure != out_structure:
+            raise ArgumentError(f"pullback: the cotangent has structure {seed_structure}, the "
+                                f"result {out_structure}{at_line()}")
+        pairs = [(node, _like(seed, value, "cotangent"))
+                 for seed, (value, node) in zip(seeds, ends, strict=True) if node is not None]
+        slopes = tape.pull(pairs, len(leaves))
+        slopes = [finish(_as_gradient(slope, x)) for slope, x in zip(slopes, leaves, strict=True)]
+        return tree.unflatten(structure, slopes)
+
+    out = tree.unflatten(out_structure, [finish(value) for value in values])
+    return out, pull, tree.tree_map(finish, aux) if has_aux else None
+
+
+def _pair(result):
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError("has_aux=True: the function must return a pair (out, aux), got a "
+                            f"{type(result).__name__}{at_line()}")
+    return result
+
+
+def _packed(x):
+    return pack(x) if isinstance(x, np.ndarray) and x.dtype.hasobject else x
+
+
+def _end(x, interp):
+    """The value of a result below `interp`, and its node (None: it does not depend)."""
+    if type(x) is Array:
+        x = current(x)
+        return (x._value, x._node) if x._interp is interp else (x, None)
+    return x, None
+
+
+def _split_tangent(x, interp):
+    x = _packed(x)
+    if type(x) is Array:
+        x = current(x)
+        if x._interp is interp:
+            return x._value, x._node
+    kind = type_of(x)
+    return x, Tools.zeros(kind.shape, kind.dtype)
+
+
+def finish(x: Any) -> Any:
+    """A value as it leaves a transform: plain, unless an outer transform follows it."""
+    return unwrap_plain(x)
+
+
+def _as_gradient(slope, x):
+    if slope is None:
+        return Tools.zeros(x.shape, x.dtype)
+    if slope.dtype != x.dtype:
+        return slope.astype(x.dtype)
+    return slope
+
+
+def _differentiable(x: Any, where: str) -> Any:
+    """An argument as an array that can be differentiated."""
+    x = _packed(x)
+    if type(x) is Array:
+        kind = x.dtype.kind
+    elif isinstance(x, (bool, str, bytes)):
+        kind = "b"
+    elif isinstance(x, (float, int)):
+        return np.float64(x)
+    elif isinstance(x, complex):
+        return np.complex128(x)
+    elif isinstance(x, (np.ndarray, np.generic)):
+        kind = x.dtype.kind
+    else:
+        kind = "O"
+    if kind not in _NUMBERS:
+        what = f"dtype {x.dtype}" if hasattr(x, "dtype") else f"type {type(x).__name__}"
+        raise DTypeError(f"{where}: cannot differentiate with respect to a value of {what}"
+                         f"{at_line()}; pass floats, for example x.astype(float)")
+    return x
+
+
+def _like(seed: Any, x: Any, what: str) -> Any:
+    """A tangent or cotangent, checked against the value it belongs to."""
+    seed = _packed(seed)
+    if not isinstance(seed, (Array, np.ndarray, np.generic)):
+        seed = np.asarray(seed)[()]
+    if seed.shape != x.shape:
+        raise ArgumentError(f"a {what} of shape {seed.shape} does not fit a value of shape "
+                            f"{x.shape}{at_line()}")
+    if seed.dtype.kind == "c" and x.dtype.kind != "c":
+        raise DTypeError(f"a complex {what} does not fit a value of dtype {x.dtype}{at_line()}")
+    return seed.astype(x.dtype) if seed.dtype != x.dtype else seed
+
+
+def _places(argnums, count: int, f) -> list[int]:
+    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    for k in places:
+        if not isinstance(k, int) or not -count <= k < count:
+            name = getattr(f, "__name__", "the function")
+            raise ArgumentError(f"argnums={argnums!r}: {name} got {count} positional "
+                                f"argument{'s' if count != 1 else ''}{at_line()}")
+    return [k % count for k in places]
+
+
+def _require_scalar(out, f):
+    name = getattr(f, "__name__", "the function")
+    if not isinstance(out, (Array, np.ndarray, np.generic, float, int)):
+        raise ArgumentError(f"grad: {name} must return a real scalar, got a "
+                            f"{type(out).__name__}{at_line()}")
+    kind = type_of(out)
+    if kind.shape != ():
+        raise ArgumentError(f"grad: {name} must return a scalar, got shape {kind.shape}; sum it, "
+                            f"or use sciad.jacobian{at_line()}")
+    if kind.dtype.kind == "c":
+        raise DTypeError(f"grad: {name} returned a complex number; take np.real or np.abs of it, "
+                         f"or use sciad.vjp{at_line()}")
+
+
+def _one_array(out, where):
+    out = _packed(out)
+    if isinstance(out, (list, tuple)):
+        out = _packed(np.array(out))
+    if not isinstance(out, (Array, np.ndarray, np.generic, float, int)):
+        raise ArgumentError(f"{where}: the function must return one array, got a "
+                            f"{type(out).__name__}{at_line()}")
+    return out
+
+
+def _size(x):
+    return type_of(x).size
+
+
+def _unit(kind, k):
+    unit = np.zeros(kind.size, kind.dtype)
+    unit[k] = 1
+    return unit.reshape(kind.shape)[()]
+
+
+def _jacobian_forward(f, x, first):
+    kind = type_of(x)
+    columns = [first] + [jvp_unstaged(f, (x,), (_unit(kind, k),))[1] for k in range(1, kind.size)]
+    shape = type_of(first).shape
+    return finish(Tools.stack(columns, len(shape)).reshape(shape + kind.shape))
+
+
+def _jacobian_reverse(out, pull, x):
+    kind = type_of(out)
+    rows = [pull(_unit(kind, k))[0] for k in range(kind.size)]
+    stacked = Tools.stack(rows, 0) if rows else np.zeros((0, *type_of(x).shape))
+    return finish(stacked.reshape(kind.shape + type_of(x).shape))

@@ -1,0 +1,320 @@
+"""Indexing: reads, writes and their adjoints.
+
+An index is split into a static `spec` (integers, slices, None, Ellipsis) and integer arrays,
+which are operands (`At` marks their places), so that an index may itself be a recorded value.
+Boolean masks become integer arrays.
+"""
+
+import numpy as np
+
+from sciad.core.array import Array, current, plain
+from sciad.core.errors import ArgumentError, LostGradientError, at_line
+from sciad.core.graph import Type, shape_of, type_of
+from sciad.core.primitive import Primitive, bind
+from sciad.core.reverse import pull_read, pull_write
+from sciad.core.rules import Tools
+from sciad.ops.shape import unbroadcast
+
+
+class At:
+    """Where index operand `k` stands in a spec."""
+
+    __slots__ = ("k",)
+
+    def __init__(self, k):
+        self.k = k
+
+    def __repr__(self):
+        return f"@{self.k}"
+
+    def __eq__(self, other):
+        return isinstance(other, At) and self.k == other.k
+
+    def __hash__(self):
+        return hash(("At", self.k))
+
+
+def split_index(index) -> tuple[tuple, list]:
+    """An index as the user writes it -> (spec, index operands)."""
+    entries = index if isinstance(index, tuple) else (index,)
+    spec, operands = [], []
+    for entry in entries:
+        if isinstance(entry, (int, np.integer)) and not isinstance(entry, bool):
+            spec.append(int(entry))
+        elif entry is None or entry is Ellipsis:
+            spec.append(entry)
+        elif isinstance(entry, slice):
+            spec.append(slice(_bound(entry.start), _bound(entry.stop), _bound(entry.step)))
+        else:
+            for array in _index_arrays(entry):
+                spec.append(At(len(operands)))
+                operands.append(array)
+    return tuple(spec), operands
+
+
+def _bound(x):
+    return None if x is None else plain(x, "a slice bound").__index__()
+
+
+def _index_arrays(entry):
+    if not isinstance(entry, Array):
+        entry = np.asarray(entry)
+    kind = entry.dtype.kind
+    if kind == "b":
+        return np.nonzero(plain(entry, "a boolean mask"))
+    if kind in "iu":
+        return [entry]
+    if isinstance(entry, np.ndarray) and entry.size == 0:
+        return [entry.astype(np.intp)]
+    raise ArgumentError(f"an index has dtype {entry.dtype}{at_line()}; indices are integers, "
+                        "slices, None, Ellipsis, integer arrays or boolean masks")
+
+
+def _full(spec, operands) -> tuple:
+    return tuple(operands[entry.k] if type(entry) is At else entry for entry in spec)
+
+
+def _shape_of_read(shape, spec, operands) -> tuple[int, ...]:
+    blank = np.broadcast_to(np.zeros((), np.int8), shape)
+    stand_ins = [np.zeros(x.shape, np.intp) for x in operands]
+    return blank[_full(spec, stand_ins)].shape
+
+
+class Read(Primitive):
+    """x[index]."""
+
+    __slots__ = ()
+
+    def __init__(self):
+        super().__init__("getitem", self._read, self._type)
+
+    @staticmethod
+    def _read(x, *operands, spec):
+        return x[_full(spec, operands)]
+
+    @staticmethod
+    def _type(x, *operands, spec):
+        return Type(_shape_of_read(x.shape, spec, operands), x.dtype)
+
+    def jvp(self, k, tangent, out, args, params):
+        return self(tangent, *args[1:], **params) if k == 0 else None
+
+    def vjp(self, k, cotangent, out, args, params):
+        if k:
+            return None
+        x = args[0]
+        return index_add_p(Tools.zeros(x.shape, cotangent.dtype), cotangent, *args[1:], **params)
+
+
+class Write(Primitive):
+    """A copy of x with x[index] = v."""
+
+    __slots__ = ()
+
+    def __init__(self):
+        super().__init__("index_set", self._set, lambda x, v, *_, spec: x.strong())
+
+    @staticmethod
+    def _set(x, v, *operands, spec):
+        out = np.array(x)
+        out[_full(spec, operands)] = v
+        return out[()]
+
+    def joint_jvp(self, tangents, out, args, params):
+        x, v = args[:2]
+        dx = Tools.zeros(x.shape, out.dtype) if tangents[0] is None else tangents[0]
+        dv = Tools.zeros((), out.dtype) if tangents[1] is None else tangents[1]
+        return self(dx, dv, *args[2:], **params)
+
+    def vjp(self, k, cotangent, out, args, params):
+        if k == 0:
+            return self(cotangent, Tools.zeros((), cotangent.dtype), *args[2:], **params)
+        if k == 1:
+            part = read_p(cotangent, *args[2:], **params)
+            return unbroadcast(part, shape_of(args[1]))
+        return None
+
+
+class Add(Primitive):
+    """A copy of x with v added at index; repeated indices add up."""
+
+    __slots__ = ()
+
+    def __init__(self):
+        super().__init__("index_add", self._add, lambda x, v, *_, spec: x.strong())
+
+    @staticmethod
+    def _add(x, v, *operands, spec):
+        out = np.array(x, np.result_type(x, v))
+        np.add.at(out, _full(spec, operands), v)
+        return out[()]
+
+    def joint_jvp(self, tangents, out, args, params):
+        x, v = args[:2]
+        dx = Tools.zeros(x.shape, out.dtype) if tangents[0] is None else tangents[0]
+        dv = Tools.zeros((), out.dtype) if tangents[1] is None else tangents[1]
+        return self(dx, dv, *args[2:], **params)
+
+    def vjp(self, k, cotangent, out, args, params):
+        if k == 0:
+            return cotangent
+        if k == 1:
+            return unbroadcast(read_p(cotangent, *args[2:], **params), shape_of(args[1]))
+        return None
+
+
+read_p = Read()
+index_set_p = Write()
+index_add_p = Add()
+
+
+def read(x, index):
+    """x[index] as a value (no view)."""
+    spec, operands = split_index(index)
+    return read_p(x, *operands, spec=spec)
+
+
+def index_set(x, v, index):
+    """A copy of x with x[index] = v."""
+    spec, operands = split_index(index)
+    return index_set_p(x, v, *operands, spec=spec)
+
+
+def index_add(x, v, index):
+    """A copy of x with v added at index."""
+    spec, operands = split_index(index)
+    return index_add_p(x, v, *operands, spec=spec)
+
+
+def eager_read(x: Array, spec, operands) -> Array:
+    """A read on the tape of an eager reverse interpreter, with its O(1) entry."""
+    interp = x._interp
+    index = _full(spec, operands)
+    value = x._value
+    interp.tape.append((pull_read, value.shape, index, not operands, x._node))
+    return Array(value[index], interp, len(interp.tape) - 1)
+
+
+def store(handle: Array, index, v) -> None:
+    """``handle[index] = v`` on an Array that shares its memory with no other Array.
+
+    In meaning the handle becomes a new value; the buffer is written in place if nothing else
+    holds it (a saved operand, a plain view), and copied first otherwise.
+    """
+    spec, operands = split_index(index)
+    x = current(handle)
+    v = _storable(v, x)
+    if not operands and _eager(x) and _eager_operand(v):
+        _store_in_place(handle, x, spec, v)
+        return
+    if x._interp is None and type(v) is not Array and not _any_array(operands):
+        buffer = _owned(handle, x)
+        buffer[_full(spec, operands)] = v
+        _settle(handle, Array(buffer))
+        return
+    out = bind(index_set_p, (x, v, *operands), {"spec": spec})
+    _settle(handle, out if type(out) is Array else Array(out))
+
+
+def _any_array(operands):
+    return any(type(x) is Array for x in operands)
+
+
+def _storable(v, x):
+    """The value written, in the dtype of the array that receives it."""
+    v = v if isinstance(v, (Array, np.ndarray)) else np.asarray(v)
+    if isinstance(v, np.ndarray) and v.dtype.hasobject:
+        from_pack = Tools.pack(v)
+        v = from_pack if isinstance(from_pack, Array) else v.astype(x.dtype)
+    if type(v) is not Array:
+        return v
+    v = current(v)
+    if v._interp is None:
+        return v._value
+    kind, own = v.dtype.kind, x.dtype.kind
+    if kind in "fc" and own not in "fc":
+        raise LostGradientError(f"writing a differentiated value into an array of dtype {x.dtype} "
+                                f"would drop its derivative{at_line()}; make the array of floats")
+    if kind == "c" and own != "c":
+        raise LostGradientError("writing a complex value into a real array drops its imaginary "
+                                f"part{at_line()}; take np.real of it, or make the array complex")
+    return v.astype(x.dtype) if v.dtype != x.dtype else v
+
+
+def _eager(x: Array) -> bool:
+    """Whether `x` is a plain buffer or on an eager tape just above plain values."""
+    interp = x._interp
+    return (interp is None or hasattr(interp, "tape")) and isinstance(x._value, np.ndarray)
+
+
+def _eager_operand(v) -> bool:
+    return type(v) is not Array or (
+        hasattr(v._interp, "tape") and isinstance(v._value, (np.ndarray, np.generic)))
+
+
+def _store_in_place(handle, x, spec, v):
+    mine, theirs = x._interp, v._interp if type(v) is Array else None
+    top = theirs if mine is None or (theirs is not None and theirs.level > mine.level) else mine
+    if mine is not None and theirs is not None and mine is not theirs:
+        out = bind(index_set_p, (x, v), {"spec": spec})
+        _settle(handle, out)
+        return
+    node = x._node if mine is top else None
+    entry = (pull_write, spec, node, v._node if theirs is not None else None,
+             type_of(v) if theirs is not None else None)
+    buffer = _owned(handle, x)
+    buffer[spec] = v._value if theirs is not None else v
+    if top is None:
+        _settle(handle, Array(buffer))
+        return
+    top.tape.append(entry)
+    _settle(handle, Array(buffer, top, len(top.tape) - 1))
+
+
+def _settle(handle, new: Array):
+    handle._value, handle._interp, handle._node = new._value, new._interp, new._node
+
+
+_REFERENCES = 0
+
+
+def _owned(handle: Array, x: Array) -> np.ndarray:
+    """The buffer under `x`, copied unless nothing but `x` and `handle` holds it."""
+    holders = 1 if x is handle else 2
+    value = x._value
+    if value.base is None and value.flags.writeable and references(value) <= holders:
+        return value
+    return np.array(value)
+
+
+def references(value) -> int:
+    """How many references to `value` there are besides those of the call chain."""
+    import sys
+
+    return sys.getrefcount(value) - _REFERENCES
+
+
+def _calibrate() -> int:
+    """The references that `_owned` and `references` themselves hold; measured, since it depends
+    on the version of Python."""
+    seen = []
+
+    class Probe:
+        base = None
+
+        class flags:
+            writeable = True
+
+    handle = Array(Probe())
+
+    def owned(handle, x):
+        value = x._value
+        return references(value)
+
+    seen.append(owned(handle, handle))
+    return seen[0] - 1
+
+
+_REFERENCES = _calibrate()
+Tools.index_add = index_add
+Tools.index_set = index_set

@@ -1,0 +1,82 @@
+"""Products of vectors and matrices."""
+
+import numpy as np
+
+from sciad.core.array import Array
+from sciad.core.errors import ArgumentError, at_line
+from sciad.core.graph import Type
+from sciad.core.rules import Multilinear, is_complex
+from sciad.ops.elementwise import conj
+from sciad.ops.shape import reshape, transpose_p, unbroadcast
+
+
+def _matmul_type(a, b):
+    dtype = np.result_type(a.dtype, b.dtype)
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return Type((*batch, a.shape[-2], b.shape[-1]), dtype)
+
+
+def _swap(x):
+    axes = list(range(len(x.shape)))
+    axes[-2:] = axes[:-3:-1]
+    return transpose_p(x, axes=tuple(axes))
+
+
+def _adjoint(x):
+    """The conjugate transpose of the last two axes."""
+    return conj(_swap(x)) if is_complex(x) else _swap(x)
+
+
+matmul_p = Multilinear("matmul", np.matmul, _matmul_type, (
+    lambda g, a, b: _real_like(unbroadcast(matmul_p(g, _adjoint(b)), a.shape), a),
+    lambda g, a, b: _real_like(unbroadcast(matmul_p(_adjoint(a), g), b.shape), b),
+))
+
+
+def _real_like(g, x):
+    return g.real if is_complex(g) and not is_complex(x) else g
+
+
+def _operand(x):
+    return x if isinstance(x, (Array, np.ndarray)) else np.asarray(x)
+
+
+def matmul(a, b):
+    """Matrix product with NumPy's meaning for vectors and stacks of matrices."""
+    a, b = _operand(a), _operand(b)
+    if not a.shape or not b.shape:
+        raise ArgumentError(f"matmul: a scalar operand, shapes {a.shape} and {b.shape}; "
+                            f"use *{at_line()}")
+    inner = b.shape[0] if len(b.shape) == 1 else b.shape[-2]
+    if a.shape[-1] != inner:
+        raise ArgumentError(f"matmul: shapes {a.shape} and {b.shape} do not fit, "
+                            f"{a.shape[-1]} != {inner}{at_line()}")
+    row, column = len(a.shape) == 1, len(b.shape) == 1
+    out = matmul_p(reshape(a, (1, -1)) if row else a, reshape(b, (-1, 1)) if column else b)
+    shape = out.shape
+    if column:
+        shape = shape[:-1]
+    if row:
+        shape = shape[:-2] + shape[-1:] if not column else shape[:-1]
+    return reshape(out, shape) if shape != out.shape else out
+
+
+def dot(a, b):
+    """NumPy's dot: inner products over the last axis of `a` and the last but one of `b`."""
+    a, b = _operand(a), _operand(b)
+    if not a.shape or not b.shape:
+        return a * b
+    if len(b.shape) <= 2 and len(a.shape) <= 2:
+        return matmul(a, b)
+    if len(b.shape) == 1:
+        return matmul(a, b)
+    inner = a.shape[-1]
+    if inner != b.shape[-2]:
+        raise ArgumentError(f"dot: shapes {a.shape} and {b.shape} do not fit{at_line()}")
+    axes = (len(b.shape) - 2, *range(len(b.shape) - 2), len(b.shape) - 1)
+    flat = matmul(reshape(a, (-1, inner)), reshape(transpose_p(b, axes=axes), (inner, -1)))
+    return reshape(flat, a.shape[:-1] + b.shape[:-2] + b.shape[-1:])
+
+
+def outer(a, b):
+    return reshape(a, (-1, 1)) * reshape(b, (1, -1))

@@ -1,0 +1,138 @@
+"""Reductions over axes."""
+
+import numpy as np
+
+from sciad.core.errors import ArgumentError, at_line
+from sciad.core.graph import Type
+from sciad.core.rules import Constant, Linear, Primitive, Tools
+
+
+def axes_of(axis, ndim: int, name: str) -> tuple[int, ...]:
+    """NumPy's axis argument as a sorted tuple of non-negative numbers."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    for a in axes:
+        if not -ndim <= a < ndim:
+            raise ArgumentError(f"{name}: axis {a} is out of range for {ndim} dimensions{at_line()}")
+    unique = tuple(sorted({int(a) % ndim for a in axes}))
+    if len(unique) != len(axes):
+        raise ArgumentError(f"{name}: an axis stands twice in {axis}{at_line()}")
+    return unique
+
+
+def _without(shape, axes):
+    return tuple(extent for k, extent in enumerate(shape) if k not in axes)
+
+
+def _kept(shape, axes):
+    return tuple(1 if k in axes else extent for k, extent in enumerate(shape))
+
+
+def spread(g, shape, axes):
+    """A reduced array back over the axes that it was reduced over."""
+    return Tools.broadcast_to(g.reshape(_kept(shape, axes)), shape)
+
+
+def _sum_dtype(dtype):
+    return np.sum(np.ones(1, dtype)).dtype
+
+
+sum_p = Linear("sum", lambda x, axes: np.sum(x, axes),
+               lambda x, axes: Type(_without(x.shape, axes), _sum_dtype(x.dtype)),
+               lambda g, x, axes: spread(g, x.shape, axes))
+
+
+def sum_(x, axis=None, keepdims=False):
+    axes = axes_of(axis, len(x.shape), "sum")
+    out = sum_p(x, axes=axes)
+    return out.reshape(_kept(x.shape, axes)) if keepdims else out
+
+
+class Extremum(Primitive):
+    """max or min over axes. Among k tied entries each receives 1/k."""
+
+    __slots__ = ()
+
+    def _weights(self, out, x, axes):
+        hit = x == spread(out, x.shape, axes)
+        hits = hit.astype(x.dtype)
+        return hits / spread(sum_(hits, axes), x.shape, axes)
+
+    def jvp(self, k, tangent, out, args, params):
+        axes = params["axes"]
+        return sum_(tangent * self._weights(out, args[0], axes), axes)
+
+    def vjp(self, k, cotangent, out, args, params):
+        axes, x = params["axes"], args[0]
+        return spread(cotangent, x.shape, axes) * self._weights(out, x, axes)
+
+
+def _extremum_shape(x, axes):
+    if any(x.shape[a] == 0 for a in axes):
+        raise ArgumentError(f"max and min of an empty array of shape {x.shape}{at_line()}")
+    return Type(_without(x.shape, axes), x.dtype)
+
+
+max_p = Extremum("max", lambda x, axes: np.max(x, axes), _extremum_shape)
+min_p = Extremum("min", lambda x, axes: np.min(x, axes), _extremum_shape)
+
+
+def _extremum(primitive, x, axis, keepdims):
+    axes = axes_of(axis, len(x.shape), primitive.name)
+    out = primitive(x, axes=axes)
+    return out.reshape(_kept(x.shape, axes)) if keepdims else out
+
+
+def max_(x, axis=None, keepdims=False):
+    return _extremum(max_p, x, axis, keepdims)
+
+
+def min_(x, axis=None, keepdims=False):
+    return _extremum(min_p, x, axis, keepdims)
+
+
+def mean(x, axis=None, keepdims=False):
+    axes = axes_of(axis, len(x.shape), "mean")
+    count = 1
+    for a in axes:
+        count *= x.shape[a]
+    return sum_(x, axis, keepdims) / count
+
+
+def var(x, axis=None, ddof=0, keepdims=False):
+    axes = axes_of(axis, len(x.shape), "var")
+    count = 1
+    for a in axes:
+        count *= x.shape[a]
+    centred = x - mean(x, axis, keepdims=True)
+    squares = abs(centred) ** 2 if x.dtype.kind == "c" else centred * centred
+    return sum_(squares, axis, keepdims) / (count - ddof)
+
+
+def std(x, axis=None, ddof=0, keepdims=False):
+    return var(x, axis, ddof, keepdims) ** 0.5
+
+
+any_p = Constant("any", lambda x, axes: np.any(x, axes),
+                 lambda x, axes: Type(_without(x.shape, axes), bool))
+all_p = Constant("all", lambda x, axes: np.all(x, axes),
+                 lambda x, axes: Type(_without(x.shape, axes), bool))
+
+
+def any_(x, axis=None, keepdims=False):
+    axes = axes_of(axis, len(x.shape), "any")
+    out = any_p(x, axes=axes)
+    return out.reshape(_kept(x.shape, axes)) if keepdims else out
+
+
+def all_(x, axis=None, keepdims=False):
+    axes = axes_of(axis, len(x.shape), "all")
+    out = all_p(x, axes=axes)
+    return out.reshape(_kept(x.shape, axes)) if keepdims else out
+
+
+argmax_p = Constant("argmax", lambda x, axis: np.argmax(x, axis),
+                    lambda x, axis: Type(_without(x.shape, (axis,)), np.int64))
+argmin_p = Constant("argmin", lambda x, axis: np.argmin(x, axis),
+                    lambda x, axis: Type(_without(x.shape, (axis,)), np.int64))
