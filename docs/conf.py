@@ -4,7 +4,7 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # for _mathml
+sys.path.insert(0, str(Path(__file__).parent))  # for _mathml and _supported
 
 project = "sciad"
 author = "sciad contributors"
@@ -19,6 +19,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "_mathml",
+    "_supported",
 ]
 exclude_patterns = ["_build", "**/README.rst", "sg_execution_times.rst"]
 default_role = "py:obj"                        # `solve_ivp` links to its page

@@ -88,8 +88,9 @@ print(f"loss: {history[0]:.3g} before training, {history[-1]:.3g} after {len(his
 # %%
 # What it learned
 # ---------------
-# Left, the loss. Right, the plane of the two states: the network's field is drawn as streamlines,
-# and its solution runs on past the data (dashed), beside the true one.
+# Left, the loss. Right, the plane of the two states, with the network's field as streamlines.
+# Along the data its solution covers the true one. Run on past them (dashed), it leaves the truth:
+# there it has seen nothing.
 
 figure, (left, plane) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained",
                                      width_ratios=(2, 3))
@@ -109,4 +110,4 @@ plane.plot(*solve(network, further, weights), "--", color="C0", linewidth=1, lab
 plane.plot(*data, "o", color="k", markersize=4, label="data, t ≤ 1.5")
 plane.set(xlabel="$y_1$", ylabel="$y_2$", title="Phase plane", aspect="equal",
           xlim=(-2.3, 2.3), ylim=(-2.3, 2.3))
-plane.legend(loc="upper right", fontsize=8, framealpha=0.9)
+figure.legend(loc="outside lower center", ncols=5, frameon=False)

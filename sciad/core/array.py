@@ -110,7 +110,7 @@ class Array:
 
     def item(self, *index):
         """The element as a differentiable scalar (NumPy's ``item`` gives a Python number)."""
-        return self[np.unravel_index(index[0], self.shape)] if index else self.reshape(())
+        return self[np.unravel_index(index[0], self.shape)] if index else self.reshape(()).copy()
 
     def tolist(self):
         """Nested lists of differentiable scalars."""

@@ -28,6 +28,10 @@ class RecordError(SciadError, TypeError):
     """The program asks a recorded value for data that it does not have."""
 
 
+class DerivativeError(SciadError, AssertionError):
+    """A derivative differs from central differences."""
+
+
 class GraphError(SciadError, RuntimeError):
     """A graph breaks its own rules; a fault in sciad."""
 

@@ -3,7 +3,7 @@
 ``bool(x)`` of a recorded value is a *question*. The function runs on with the answer yes; the
 answer no is run later, by replaying the function up to the question. A tree of runs would grow
 exponentially in the number of ifs, so runs *join*: a question is known by the user frames' code
-and offsets, its visit count, and the untraced state reachable from their locals. A run that
+and offsets, the untraced state reachable from their locals, and how often the run was there. A run that
 comes to a known question does not explore it again; it goes through the known continuation as a
 *shadow*, checking operation by operation that it would record the same, and learning which of
 its values stand for which of the first run's. Every path of the known continuation is checked
@@ -114,7 +114,7 @@ class Explorer:
             except _Differs:
                 self.refused.add((self.joining, self.shadow.question))
                 self.joining.end = None
-                self.pending.append((script, None))
+                self.pending.append((self.script, None))
         return self.root
 
     def _run(self, run, script, jump):
@@ -255,9 +255,9 @@ class Explorer:
                 frames.append((frame.f_code, frame.f_lasti))
                 states.append(fingerprint(frame.f_locals, seen))
             frame = frame.f_back
-        place = tuple(frames)
+        place = (tuple(frames), tuple(states))
         self.visits[place] = count = self.visits.get(place, 0) + 1
-        return (place, count, tuple(states))
+        return (place, count)
 
 
 class _Shadow:

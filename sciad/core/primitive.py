@@ -157,6 +157,8 @@ def bind(primitive: Primitive, args: tuple, params: dict) -> Any:
                 ready[k] = x
                 if top is None or interp.level > top.level:
                     top = interp
+    if top is None and primitive.effect:
+        top = next((i for i in reversed(_stack.interpreters) if not i.has_data), None)
     if top is None:
         return primitive.fun(*ready, **params)
     return top.process(primitive, tuple(ready), params)

@@ -34,6 +34,7 @@ class Tools:
     index_set: Callable
     pack: Callable
     stack: Callable
+    concatenate: Callable
 
 
 SAME, MINUS = "same", "minus"

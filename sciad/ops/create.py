@@ -6,11 +6,17 @@ from sciad.core.array import Array
 from sciad.core.primitive import active
 from sciad.core.rules import Tools
 from sciad.ops.elementwise import conj, negative, real
+from sciad.ops.views import hold
 
 
 def buffer(x: np.ndarray):
     """A fresh array: plain outside every transform, an Array inside one."""
-    return Array(x) if active() else x
+    if not active():
+        return x
+    out = Array(x)
+    if not out.ndim:
+        hold(out)
+    return out
 
 
 def zeros(shape, dtype=float):

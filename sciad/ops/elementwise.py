@@ -139,6 +139,14 @@ def _where(c, x, y):
 
 where = Where("where", _where, None, None, None)
 
+
+
+def clip(x, low=None, high=None):
+    """`x` held between bounds; at a bound the slope is 1/2, as at any tie."""
+    x = x if low is None else maximum(x, low)
+    return x if high is None else minimum(x, high)
+
+
 # --- complex numbers and dtypes -------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from sciad.core.graph import Type, shape_of, type_of
 from sciad.core.primitive import Primitive, bind
 from sciad.core.reverse import pull_read, pull_write
 from sciad.core.rules import Tools
+from sciad.ops.elementwise import where
 from sciad.ops.shape import unbroadcast
 
 
@@ -131,8 +132,21 @@ class Write(Primitive):
             return self(cotangent, Tools.zeros((), cotangent.dtype), *args[2:], **params)
         if k == 1:
             part = read_p(cotangent, *args[2:], **params)
+            part = _only_last(part, args[0].shape, args[2:], params["spec"])
             return unbroadcast(part, shape_of(args[1]))
         return None
+
+
+def _only_last(part, shape, operands, spec):
+    """The cotangent of the values written: where an index repeats, only the last one stays."""
+    if all(x.size <= 1 for x in operands):
+        return part
+    number = np.arange(part.size).reshape(part.shape)
+    blank = np.zeros(shape, number.dtype)
+    last = read_p(index_set_p(blank, number, *operands, spec=spec), *operands, spec=spec) == number
+    if isinstance(last, np.ndarray) and last.all():
+        return part
+    return where(last, part, 0.0)
 
 
 class Add(Primitive):

@@ -193,7 +193,7 @@ def pack_plain(x):
     return pack(x) if x.dtype.hasobject else x
 
 
-def _reshape(self, *shape_, order="C"):
+def reshape_view(self, *shape_, order="C"):
     if order != "C":
         raise LostGradientError(f"reshape(order={order!r}) is not supported{at_line()}; transpose "
                                 "first")
@@ -202,10 +202,10 @@ def _reshape(self, *shape_, order="C"):
 
 
 def _ravel(self, order="C"):
-    return _reshape(self, -1, order=order)
+    return reshape_view(self, -1, order=order)
 
 
-def _transpose(self, *axes):
+def axes_view(self, *axes):
     axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else (axes or None)
     ndim = self.ndim
     axes = tuple(range(ndim))[::-1] if axes is None else tuple(int(a) % ndim for a in axes)
@@ -214,10 +214,10 @@ def _transpose(self, *axes):
     return views.make_view(self, views.Link("transpose", axes))
 
 
-def _swapaxes(self, a, b):
+def swap_view(self, a, b):
     axes = list(range(self.ndim))
     axes[a], axes[b] = axes[b], axes[a]
-    return _transpose(self, axes)
+    return axes_view(self, axes)
 
 
 def _copy(self, order="C"):
@@ -236,7 +236,7 @@ def _astype(self, dtype, copy=True):
 
 
 def _squeeze(self, axis=None):
-    return _reshape(self, shape.squeeze(np.broadcast_to(0, self.shape), axis).shape)
+    return reshape_view(self, shape.squeeze(np.broadcast_to(0, self.shape), axis).shape)
 
 
 def _method(function):
@@ -293,7 +293,7 @@ def _negative(self):
 def _install_methods():
     e = elementwise
     for name, function in {
-        "reshape": _reshape, "ravel": _ravel, "transpose": _transpose, "swapaxes": _swapaxes,
+        "reshape": reshape_view, "ravel": _ravel, "transpose": axes_view, "swapaxes": swap_view,
         "copy": _copy, "fill": _fill, "astype": _astype, "squeeze": _squeeze, "dot": _dot,
         "sum": _method(reduce.sum_), "mean": _method(reduce.mean), "max": _method(reduce.max_),
         "min": _method(reduce.min_), "var": _method(reduce.var), "std": _method(reduce.std),
@@ -303,7 +303,7 @@ def _install_methods():
         setattr(Array, name, function)
     Array.flatten = lambda self, order="C": _copy(_ravel(self, order))
     Array.conj = Array.conjugate = lambda self: bind(e.conj, (self,), {})
-    Array.T = property(lambda self: _transpose(self))
+    Array.T = property(lambda self: axes_view(self))
     Array.flat = property(lambda self: iter(_ravel(self)))
     Array.real = property(lambda self: bind(e.real, (self,), {})
                           if self.dtype.kind == "c" else self)

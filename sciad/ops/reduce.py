@@ -21,6 +21,12 @@ def axes_of(axis, ndim: int, name: str) -> tuple[int, ...]:
     return unique
 
 
+def ordered_axes(axis, ndim: int, name: str) -> tuple[int, ...]:
+    """As `axes_of`, in the order given."""
+    axes_of(axis, ndim, name)
+    return tuple(range(ndim)) if axis is None else tuple(int(a) % ndim for a in axis)
+
+
 def _without(shape, axes):
     return tuple(extent for k, extent in enumerate(shape) if k not in axes)
 
@@ -133,6 +139,68 @@ def all_(x, axis=None, keepdims=False):
 
 
 argmax_p = Constant("argmax", lambda x, axis: np.argmax(x, axis),
-                    lambda x, axis: Type(_without(x.shape, (axis,)), np.int64))
+                    lambda x, axis: Type(_without(x.shape, (axis,)), np.intp))
 argmin_p = Constant("argmin", lambda x, axis: np.argmin(x, axis),
-                    lambda x, axis: Type(_without(x.shape, (axis,)), np.int64))
+                    lambda x, axis: Type(_without(x.shape, (axis,)), np.intp))
+
+
+def _arg_extremum(primitive, x, axis, keepdims):
+    shape = x.shape
+    kept = (1,) * len(shape)
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    else:
+        (axis,) = axes_of(axis, len(shape), primitive.name)
+        kept = _kept(shape, (axis,))
+    out = primitive(x, axis=axis)
+    return out.reshape(kept) if keepdims else out
+
+
+def argmax(x, axis=None, keepdims=False):
+    return _arg_extremum(argmax_p, x, axis, keepdims)
+
+
+def argmin(x, axis=None, keepdims=False):
+    return _arg_extremum(argmin_p, x, axis, keepdims)
+
+
+# --- products and running sums --------------------------------------------------------------------
+
+
+def prod(x, axis=None, keepdims=False):
+    """Products by halves: log n multiplications of arrays, whose derivative is right at zeros."""
+    axes = axes_of(axis, len(x.shape), "prod")
+    kept, out = _kept(x.shape, axes), x
+    for a in axes:
+        out = _prod_along(out, a)
+    return out.reshape(kept if keepdims else _without(x.shape, axes))
+
+
+def _prod_along(x, axis):
+    before = (slice(None),) * axis
+    if x.shape[axis] == 0:
+        return np.ones(_kept(x.shape, (axis,)), x.dtype)
+    while x.shape[axis] > 1:
+        half, odd = divmod(x.shape[axis], 2)
+        product = x[before + (slice(half),)] * x[before + (slice(half, 2 * half),)]
+        if odd:
+            last = x[before + (slice(2 * half, None),)]
+            product = Tools.concatenate([product, last], axis)
+        x = product
+    return x
+
+
+def _reversed(x, axis):
+    return x[(slice(None),) * axis + (slice(None, None, -1),)]
+
+
+cumsum_p = Linear("cumsum", lambda x, axis: np.cumsum(x, axis),
+                  lambda x, axis: Type(x.shape, _sum_dtype(x.dtype)),
+                  lambda g, x, axis: _reversed(cumsum_p(_reversed(g, axis), axis=axis), axis))
+
+
+def cumsum(x, axis=None):
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    (axis,) = axes_of(axis, len(x.shape), "cumsum")
+    return cumsum_p(x, axis=axis)

@@ -70,9 +70,15 @@ broadcast_p = Linear("broadcast_to", lambda x, shape: np.broadcast_to(x, shape),
 
 def broadcast_to(x, shape):
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    if np.broadcast_shapes(shape_of(x), shape) != shape:
-        raise ArgumentError(f"cannot broadcast shape {shape_of(x)} to {shape}{at_line()}")
+    require_broadcast(shape_of(x), shape)
     return x if shape_of(x) == shape else broadcast_p(x, shape=shape)
+
+
+def require_broadcast(before, after):
+    """Raise unless an array of shape `before` can be stretched to `after`."""
+    padded = (1,) * (len(after) - len(before)) + tuple(before)
+    if len(padded) != len(after) or any(a not in (1, b) for a, b in zip(padded, after, strict=True)):
+        raise ArgumentError(f"cannot broadcast shape {tuple(before)} to {after}{at_line()}")
 
 
 def unbroadcast(g, shape):
@@ -205,4 +211,5 @@ install_packer(pack_objects)
 Tools.unbroadcast = unbroadcast
 Tools.broadcast_to = broadcast_to
 Tools.stack = stack
+Tools.concatenate = concatenate
 Tools.pack = pack_objects

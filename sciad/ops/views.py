@@ -69,6 +69,11 @@ class Storage:
         return [member for _, member in alive if member is not None]
 
 
+def hold(x: Array) -> None:
+    """Make `x` the owner of memory: a 0-d array, which ``x += 1`` changes, not a scalar."""
+    x._alias = (Storage(x), ())
+
+
 def make_view(x: Array, link: Link) -> Array:
     """The view of `x` that `link` describes; a fresh Array where NumPy would copy."""
     chain = x._alias[1] if x._alias else ()

@@ -2,6 +2,7 @@
 
 import ctypes
 import multiprocessing
+import os
 import threading
 
 import numpy as np
@@ -82,8 +83,8 @@ def assert_close(got, expected, ulps):
     finite = np.isfinite(expected)
     assert np.array_equal(got[~finite], expected[~finite], equal_nan=True)
     tiny = np.finfo(expected.dtype).tiny
-    size = np.spacing(np.maximum(np.abs(expected[finite]), tiny))
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
+        size = np.spacing(np.maximum(np.abs(expected[finite]), tiny))
         error = np.abs(got[finite] - expected[finite])
         assert np.all((error == 0) | (error <= ulps * size))
 
@@ -372,7 +373,7 @@ def test_code_outlives_the_library_object():
 @pytest.mark.parametrize("nogil", [True, False])
 def test_the_gil_is_released_when_asked(nogil):
     """A kernel that waits for another Python thread can only end if that thread may run."""
-    b = Builder("wait", flag="ptr<i64>", limit="i64")
+    b = Builder("wait", noalias=False, flag="ptr<i64>", limit="i64")
     count = b.var(0, "count", "i64")
     with b.while_(lambda: b.load(b.flag, 0).eq(0) & (count < b.limit)):
         b.call("sched_yield", type="i32")
@@ -442,8 +443,6 @@ def test_corrupted_entry_is_recompiled(tmp_path, monkeypatch, damage):
 
 
 def write_many(folder, seed):
-    import os
-
     os.environ["SCIAD_CACHE_DIR"] = folder
     for k in range(200):
         cache.write("shared", bytes([seed]) * (1000 + k))

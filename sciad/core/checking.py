@@ -1,0 +1,169 @@
+"""check_grads: derivatives against differences, in both modes, to any order.
+
+Along a random direction v the fourth-order central difference is
+
+    d = (8 (f(x + h v) - f(x - h v)) - (f(x + 2 h v) - f(x - 2 h v))) / 12 h
+
+(Abramowitz & Stegun, 25.3.6). Forward mode must give d itself; reverse mode, for a random
+cotangent w, the same number <w, d> = <vjp(w), v> under Re<a, b>. Order two differentiates
+x -> jvp(f, x, v) and x -> vjp(f, x)(w), which are ordinary functions, once more.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sciad.core import tree
+from sciad.core.errors import ArgumentError, DerivativeError, at_line
+from sciad.core.transforms import jvp, vjp
+
+_MODES = ("forward", "reverse")
+
+
+def check_grads(f: Callable, args: Sequence[Any], order: int = 2,
+                modes: Sequence[str] = _MODES, rtol: float | None = None,
+                atol: float | None = None, step: float | None = None, seed: int = 0) -> None:
+    """Compare the derivatives of `f` with central differences; raise where they differ.
+
+    Parameters
+    ----------
+    f : callable
+        Any containers in and out. What is not a float (or complex) is held fixed.
+    args : sequence
+        Where to check: the arguments of `f`.
+    order : int
+        1 checks jvp and vjp; 2 also jvp of jvp, jvp of vjp, vjp of jvp and vjp of vjp; and so on.
+    modes : sequence of {"forward", "reverse"}
+        The modes to check.
+    rtol, atol : float, optional
+        Tolerances; by default 1e-6 in double and 5e-3 in single precision, relative to the
+        largest entry.
+    step : float, optional
+        The step h of the differences; by default 1e-4 in double and 2e-2 in single precision.
+    seed : int
+        Of the random directions.
+
+    Raises
+    ------
+    DerivativeError
+        Where a derivative differs; the message names order, mode, function and both numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> sciad.check_grads(lambda x: np.sum(np.sin(x)) ** 2, (np.array([0.3, 1.2]),))
+    """
+    unknown = set(modes) - set(_MODES)
+    if unknown or not modes:
+        raise ArgumentError(f"check_grads: modes {tuple(modes)}, must be of {_MODES}{at_line()}")
+    if not isinstance(args, (tuple, list)):
+        raise ArgumentError(f"check_grads takes a tuple of arguments: check_grads(f, (x,))"
+                            f"{at_line()}")
+    name = getattr(f, "__name__", type(f).__name__)
+    function, point = _flat(f, args)
+    if not point:
+        raise ArgumentError(f"check_grads: {name} has no float among its arguments{at_line()}")
+    single = any(x.dtype in (np.float32, np.complex64) for x in point)
+    rtol = (5e-3 if single else 1e-6) if rtol is None else rtol
+    checker = _Checker(name, tuple(modes), rtol, rtol if atol is None else atol,
+                       (2e-2 if single else 1e-4) if step is None else step,
+                       np.random.default_rng(seed))
+    checker.check(function, point, order, ())
+
+
+def _flat(f, args):
+    """`f` as a function from a list of its float leaves to a list of its float results."""
+    leaves, structure = tree.flatten(tuple(args))
+    places = [k for k, x in enumerate(leaves) if _is_float(x)]
+    point = [np.array(leaves[k])[()] for k in places]
+
+    def function(*values):
+        full = list(leaves)
+        for k, value in zip(places, values, strict=True):
+            full[k] = value
+        return [out for out in tree.flatten(f(*tree.unflatten(structure, full)))[0]
+                if _is_float(out) or getattr(out, "dtype", None) == object]
+
+    return function, point
+
+
+def _is_float(x) -> bool:
+    kind = getattr(getattr(x, "dtype", None), "kind", None)
+    return isinstance(x, (float, complex)) if kind is None else kind in "fc"
+
+
+class _Checker:
+    """One check: names, tolerances and the stream of random directions."""
+
+    def __init__(self, name, modes, rtol, atol, step, rng):
+        self.name, self.modes, self.rng = name, modes, rng
+        self.rtol, self.atol, self.step = rtol, atol, step
+
+    def check(self, f, point, order, outer):
+        """Check `f`, itself a derivative made by the modes `outer`, to `order` more orders."""
+        v = [self.direction(x) for x in point]
+        slope = self.difference(f, point, v)
+        w = [self.direction(x) for x in slope]
+        for mode in self.modes:
+            path = (mode, *outer)
+            if mode == "forward":
+                out, got = jvp(f, point, v)
+                self.compare(got, slope, path)
+
+                def derived(*xs):
+                    return jvp(f, xs, v)[1]
+            else:
+                out, pull = vjp(f, *point)
+                self.compare([_inner(pull(_typed(w, out)), v)], [_inner(w, slope)], path)
+
+                def derived(*xs):
+                    out, pull = vjp(f, *xs)
+                    return list(pull(_typed(w, out)))
+
+            if order > 1:
+                self.check(derived, point, order - 1, path)
+
+    def direction(self, x):
+        """A random direction of the shape and dtype of `x`, of length about one."""
+        v = self.rng.standard_normal(x.shape)
+        if x.dtype.kind == "c":
+            v = v + 1j * self.rng.standard_normal(x.shape)
+        return np.asarray(v / max(1.0, np.sqrt(v.size))).astype(x.dtype)[()]
+
+    def difference(self, f, point, v):
+        def shifted(k):
+            h = k * self.step
+            moved = [(x + h * dx).astype(x.dtype) for x, dx in zip(point, v, strict=True)]
+            return [np.asarray(out) for out in f(*moved)]
+
+        near = [a - b for a, b in zip(shifted(1), shifted(-1), strict=True)]
+        far = [a - b for a, b in zip(shifted(2), shifted(-2), strict=True)]
+        return [((8 * a - b) / (12 * self.step)).astype(a.dtype)
+                for a, b in zip(near, far, strict=True)]
+
+    def compare(self, got, expected, path):
+        for a, b in zip(map(np.asarray, got), map(np.asarray, expected), strict=True):
+            if a.shape != b.shape:
+                raise DerivativeError(f"{self.about(path)} has shape {a.shape}, the differences "
+                                      f"have {b.shape}")
+            scale = float(np.max(np.abs(b), initial=0.0))
+            wrong = ~(np.abs(a - b) <= self.atol + self.rtol * scale)
+            if wrong.any():
+                where = tuple(map(int, np.argwhere(wrong)[0]))
+                at = f" at entry {where}" if where else ""
+                raise DerivativeError(f"{self.about(path)} is {a[where]}{at}, "
+                                      f"central differences give {b[where]}")
+
+    def about(self, path):
+        return f"check_grads: order {len(path)}, {' over '.join(path)} mode, of {self.name}"
+
+
+def _typed(w, out):
+    return [np.asarray(a).astype(x.dtype)[()] for a, x in zip(w, out, strict=True)]
+
+
+def _inner(a, b):
+    """Re<a, b> over lists of arrays."""
+    return sum((float(np.sum(np.real(np.conj(x) * y))) for x, y in zip(a, b, strict=True)), 0.0)

@@ -1,0 +1,94 @@
+"""How a function of the namespace meets its arguments.
+
+`implements(np.sum)` declares what ``np.sum`` means on Arrays. The declared function is put into
+`sciad.core.array.FUNCTIONS`, so that plain ``np.sum(x)`` reaches it, and becomes the namespace's
+own ``sum``, which hands calls without any Array to NumPy itself.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sciad.core.array import FUNCTIONS, Array
+from sciad.core.errors import NoRuleError, at_line
+from sciad.core.primitive import pack
+from sciad.ops.shape import stack
+
+
+def implements(original: Callable) -> Callable:
+    """Declare the meaning of a NumPy function on Arrays; keywords it lacks are refused."""
+
+    def decorate(rule):
+        checked = _checked(original, rule)
+        FUNCTIONS[original] = checked
+
+        @functools.wraps(original, updated=())
+        def call(*args, **kwargs):
+            if any(map(is_followed, args)) or any(map(is_followed, kwargs.values())):
+                return checked(*args, **kwargs)
+            return original(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def is_followed(x: Any) -> bool:
+    """Whether `x` is an Array or holds one."""
+    if isinstance(x, Array):
+        return True
+    if isinstance(x, np.ndarray):
+        return x.dtype.hasobject
+    return isinstance(x, (list, tuple)) and any(map(is_followed, x))
+
+
+def as_array(x: Any) -> Any:
+    """`x` as an Array or a NumPy array; lists and object arrays of Arrays are stacked."""
+    if isinstance(x, Array):
+        return x
+    if isinstance(x, (list, tuple)) and is_followed(x):
+        return stack([as_array(entry) for entry in x])
+    x = np.asarray(x)
+    return pack(x) if x.dtype.hasobject else x
+
+
+def _checked(original, rule):
+    """`rule` called by NumPy's signature; what it does not take must have its default."""
+    own = list(inspect.signature(rule).parameters)
+    defaults = _defaults(original)
+    names = list(defaults) or own
+    same = 0
+    while same < min(len(own), len(names)) and own[same] == names[same]:
+        same += 1
+    taken = frozenset(own)
+
+    @functools.wraps(rule)
+    def call(*args, **kwargs):
+        if len(args) <= same and taken.issuperset(kwargs):
+            return rule(*args, **kwargs)
+        given = dict(zip(names, args, strict=False)) | kwargs
+        for name in list(given):
+            if name not in taken and name in defaults and given[name] is defaults[name]:
+                del given[name]
+        unknown = [name for name in given if name not in taken]
+        if unknown or len(args) > len(names):
+            what = ", ".join(unknown) or f"{len(args)} positional arguments"
+            raise NoRuleError(f"np.{original.__name__} of a differentiated value does not take "
+                              f"{what}{at_line()}; it takes {', '.join(own)}")
+        return rule(**given)
+
+    return call
+
+
+def _defaults(original) -> dict[str, Any]:
+    """The parameters of a NumPy function that may stand by position or name, with defaults."""
+    try:
+        parameters = inspect.signature(original).parameters.values()
+    except ValueError:
+        return {}
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return {}
+    return {p.name: p.default for p in parameters}

@@ -1,0 +1,174 @@
+"""Functions that move entries: views where NumPy gives views."""
+
+import numpy as np
+
+from sciad.core.array import Array
+from sciad.core.errors import ArgumentError, at_line
+from sciad.numpy.dispatch import as_array, implements
+from sciad.ops import shape as shapes
+from sciad.ops.operators import axes_view, reshape_view, swap_view
+from sciad.ops.views import Link, make_view
+
+
+def _handle(x) -> Array:
+    """`x` as an Array, so that it has views."""
+    x = as_array(x)
+    return x if isinstance(x, Array) else Array(x)
+
+
+@implements(np.reshape)
+def reshape(a, shape, order="C"):
+    return reshape_view(_handle(a), shape, order=order)
+
+
+@implements(np.ravel)
+def ravel(a, order="C"):
+    return reshape_view(_handle(a), -1, order=order)
+
+
+@implements(np.transpose)
+def transpose(a, axes=None):
+    return axes_view(_handle(a), *(() if axes is None else (tuple(axes),)))
+
+
+@implements(np.swapaxes)
+def swapaxes(a, axis1, axis2):
+    return swap_view(_handle(a), axis1, axis2)
+
+
+@implements(np.moveaxis)
+def moveaxis(a, source, destination):
+    a = _handle(a)
+    places = [_axes(axes, a.ndim, "moveaxis") for axes in (source, destination)]
+    if len(places[0]) != len(places[1]):
+        raise ArgumentError(f"moveaxis: source {source} and destination {destination} differ in "
+                            f"length{at_line()}")
+    order = [k for k in range(a.ndim) if k not in places[0]]
+    for target, origin in sorted(zip(places[1], places[0], strict=True)):
+        order.insert(target, origin)
+    return axes_view(a, tuple(order))
+
+
+def _axes(axes, ndim, name):
+    axes = axes if isinstance(axes, (tuple, list)) else (axes,)
+    return [shapes.normalize_axis(k, ndim, name) for k in axes]
+
+
+@implements(np.expand_dims)
+def expand_dims(a, axis):
+    a = _handle(a)
+    return reshape_view(a, shapes.expand_dims(np.broadcast_to(0, a.shape), axis).shape)
+
+
+@implements(np.squeeze)
+def squeeze(a, axis=None):
+    a = _handle(a)
+    return reshape_view(a, shapes.squeeze(np.broadcast_to(0, a.shape), axis).shape)
+
+
+@implements(np.broadcast_to)
+def broadcast_to(array, shape):
+    array = _handle(array)
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    shapes.require_broadcast(array.shape, shape)
+    return make_view(array, Link("broadcast", shape))
+
+
+@implements(np.atleast_1d)
+def atleast_1d(a):
+    a = _handle(a)
+    return a if a.ndim else reshape_view(a, (1,))
+
+
+@implements(np.atleast_2d)
+def atleast_2d(a):
+    a = _handle(a)
+    return a if a.ndim > 1 else reshape_view(a, (1, a.size))
+
+
+@implements(np.flip)
+def flip(m, axis=None):
+    m = _handle(m)
+    axes = range(m.ndim) if axis is None else _axes(axis, m.ndim, "flip")
+    return m[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(m.ndim))]
+
+
+@implements(np.concatenate)
+def concatenate(arrays, axis=0, *, dtype=None):
+    return _cast(shapes.concatenate([as_array(x) for x in arrays], axis), dtype)
+
+
+@implements(np.stack)
+def stack(arrays, axis=0, *, dtype=None):
+    return _cast(shapes.stack([as_array(x) for x in arrays], axis), dtype)
+
+
+@implements(np.hstack)
+def hstack(tup, *, dtype=None):
+    parts = [atleast_1d(as_array(x)) for x in tup]
+    return _cast(shapes.concatenate(parts, 1 if parts and parts[0].ndim > 1 else 0), dtype)
+
+
+@implements(np.vstack)
+def vstack(tup, *, dtype=None):
+    return _cast(shapes.concatenate([atleast_2d(as_array(x)) for x in tup], 0), dtype)
+
+
+@implements(np.column_stack)
+def column_stack(tup):
+    columns = [as_array(x) for x in tup]
+    return shapes.concatenate(
+        [x if x.ndim > 1 else shapes.reshape(x, (-1, 1)) for x in columns], 1)
+
+
+def _cast(x, dtype):
+    return x if dtype is None else x.astype(dtype)
+
+
+@implements(np.roll)
+def roll(a, shift, axis=None):
+    a = as_array(a)
+    if axis is None:
+        return shapes.reshape(roll(shapes.reshape(a, (-1,)), shift, 0), a.shape)
+    (axis,) = _axes(axis, a.ndim, "roll")
+    extent = a.shape[axis]
+    cut = -int(shift) % extent if extent else 0
+    before = (slice(None),) * axis
+    return shapes.concatenate([a[before + (slice(cut, None),)], a[before + (slice(cut),)]], axis)
+
+
+@implements(np.diff)
+def diff(a, n=1, axis=-1):
+    a = as_array(a)
+    (axis,) = _axes(axis, a.ndim, "diff")
+    if n < 0:
+        raise ArgumentError(f"diff: order {n} must not be negative{at_line()}")
+    before = (slice(None),) * axis
+    for _ in range(n):
+        a = a[before + (slice(1, None),)] - a[before + (slice(None, -1),)]
+    return a
+
+
+@implements(np.copy)
+def copy(a):
+    return _handle(a).copy()
+
+
+@implements(np.shape)
+def shape(a):
+    return as_array(a).shape
+
+
+@implements(np.ndim)
+def ndim(a):
+    return len(as_array(a).shape)
+
+
+@implements(np.size)
+def size(a, axis=None):
+    extents = as_array(a).shape
+    axes = range(len(extents)) if axis is None else _axes(axis, len(extents), "size")
+    count = 1
+    for k in axes:
+        count *= extents[k]
+    return count

@@ -1,0 +1,208 @@
+"""Nothing drops a derivative silently: each way to do so raises and names the fix."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+
+import sciad
+from sciad import numpy as snp
+from sciad.core.errors import (
+    ArgumentError,
+    DTypeError,
+    LostGradientError,
+    NoRuleError,
+    SciadError,
+)
+
+X = np.array([1.0, 2.0, 3.0])
+PLAIN = np.zeros(3)
+
+
+def assign_into_plain(x):
+    out = np.zeros(3)
+    out[0] = x[0]
+    return out.sum()
+
+
+def assign_vector_into_plain(x):
+    out = np.zeros(3)
+    out[:] = x
+    return out.sum()
+
+
+def in_place_on_plain(x):
+    a = np.zeros(3)
+    a += x
+    return a.sum()
+
+
+def in_place_scalar_on_plain(x):
+    a = np.zeros(3)
+    a *= x[0]
+    return a.sum()
+
+
+def write_into_integers(x):
+    out = snp.zeros(3, dtype=int)
+    out[0] = x[0]
+    return np.sum(out)
+
+
+def write_complex_into_real(x):
+    out = snp.zeros(3)
+    out[0] = x[0] * 1j
+    return np.sum(out)
+
+
+def write_into_broadcast(x):
+    y = np.broadcast_to(x, (2, 3))
+    y[0] = 1.0
+    return np.sum(y)
+
+
+LOST = [
+    (lambda x: float(x[0]), r"float\(x\) would drop the derivative.*np\.sin.*stop_gradient"),
+    (lambda x: math.sin(x[0]), r"float\(x\) would drop.*np\.sin, not math\.sin"),
+    (lambda x: complex(x[0]), r"complex\(x\) would drop"),
+    (lambda x: np.asarray(x, dtype=float).sum(), r"np\.asarray\(x, dtype=float64\) would drop"),
+    (lambda x: np.array([x[0], x[1]], dtype=float).sum(), r"from sciad import numpy as np"),
+    (lambda x: np.float64(x[0]), r"would drop"),
+    (assign_into_plain, r"from sciad import numpy as np"),
+    (assign_vector_into_plain, r"from sciad import numpy as np"),
+    (in_place_on_plain, r"a = a \+ x"),
+    (in_place_scalar_on_plain, r"from sciad import numpy as np"),
+    (lambda x: np.add(x, 1.0, out=PLAIN).sum(), r"drop out="),
+    (write_into_integers, r"dtype int64.*floats"),
+    (write_complex_into_real, r"np\.real"),
+]
+
+
+@pytest.mark.parametrize("function, message", LOST, ids=range(len(LOST)))
+def test_lost_gradient_raises(function, message):
+    with pytest.raises(LostGradientError, match=message):
+        sciad.grad(function)(X)
+    with pytest.raises(LostGradientError, match=message):
+        sciad.jvp(function, (X,), (X,))
+    np.testing.assert_array_equal(PLAIN, 0.0)
+
+
+@pytest.mark.parametrize("function, message", LOST, ids=range(len(LOST)))
+def test_message_names_the_line(function, message):
+    with pytest.raises(LostGradientError, match=r"test_never_silent\.py:\d+"):
+        sciad.grad(function)(X)
+
+
+REFUSED = [
+    (lambda x: np.gcd(x, x), "np.gcd has no derivative rule"),
+    (lambda x: np.sort(x), "numpy.sort has no rule"),
+    (lambda x: np.multiply.accumulate(x), "np.multiply.accumulate has no derivative rule"),
+    (lambda x: np.sin(x, where=X > 1), "where="),
+    (lambda x: np.sum(x, where=X > 1), "np.sum.*where"),
+    (lambda x: np.sum(x, initial=3.0), "np.sum.*initial"),
+    (lambda x: np.mean(x, out=PLAIN), "np.mean.*out"),
+    (lambda x: np.var(x, mean=1.0), "np.var.*mean"),
+    (lambda x: snp.full(3, x[0], order="F"), "np.full.*order"),
+    (lambda x: np.linalg.norm(x, 0.5), "ord=0.5"),
+]
+
+
+@pytest.mark.parametrize("function, message", REFUSED, ids=range(len(REFUSED)))
+def test_what_has_no_rule_raises(function, message):
+    with pytest.raises(NoRuleError, match=message):
+        sciad.vjp(function, X)
+
+
+def test_write_into_broadcast_raises():
+    with pytest.raises(ArgumentError, match="read-only"):
+        sciad.grad(write_into_broadcast)(X)
+
+
+@pytest.mark.parametrize("call, error, message", [
+    (lambda: sciad.grad(np.sum)(np.array([1, 2])), DTypeError, "dtype int64.*astype"),
+    (lambda: sciad.grad(np.sum)("abc"), DTypeError, "type str"),
+    (lambda: sciad.grad(np.sum)(True), DTypeError, "type bool"),
+    (lambda: sciad.grad(np.sin)(X), ArgumentError, r"scalar, got shape \(3,\).*jacobian"),
+    (lambda: sciad.grad(lambda x: x * 1j)(1.0), DTypeError, "complex"),
+    (lambda: sciad.grad(lambda x: None)(1.0), ArgumentError, "scalar, got a NoneType"),
+    (lambda: sciad.grad(lambda x: [x])(1.0), ArgumentError, "scalar, got a list"),
+    (lambda: sciad.grad(np.sum, argnums=1)(X), ArgumentError, "argnums=1.*1 positional"),
+    (lambda: sciad.grad(np.sum, argnums="x")(X), ArgumentError, "argnums='x'"),
+    (lambda: sciad.grad(np.sum, has_aux=True)(X), ArgumentError, "pair"),
+    (lambda: sciad.jvp(np.sin, (X,), (X[:2],)), ArgumentError, r"tangent of shape \(2,\)"),
+    (lambda: sciad.jvp(np.sin, X, X), DTypeError, "tuple"),
+    (lambda: sciad.jvp(np.sin, (X,), (X, X)), ArgumentError, "structure"),
+    (lambda: sciad.jvp(np.sin, (X,), (X * 1j,)), DTypeError, "complex tangent"),
+    (lambda: sciad.vjp(np.sin, X)[1](X[:2]), ArgumentError, r"cotangent of shape \(2,\)"),
+    (lambda: sciad.vjp(np.sin, X)[1]([X]), ArgumentError, "structure"),
+    (lambda: sciad.jacobian(np.sin, mode="both")(X), ArgumentError, "mode is 'both'"),
+    (lambda: sciad.check_grads(np.sin, X), ArgumentError, "tuple"),
+    (lambda: sciad.check_grads(np.sin, (X,), modes=("up",)), ArgumentError, "modes"),
+    (lambda: sciad.check_grads(np.sin, (1,)), ArgumentError, "no float"),
+])
+def test_bad_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize("function, message", [
+    (lambda x: np.linalg.solve(x, x), "solve.*square"),
+    (lambda x: x @ np.ones((2, 2)), r"matmul: shapes \(3,\) and \(2, 2\)"),
+    (lambda x: np.concatenate([x, np.ones((2, 2))]), "concatenate"),
+    (lambda x: np.stack([x, x[:2]]), "stack"),
+    (lambda x: np.reshape(x, (2, 2)), "reshape 3 entries"),
+    (lambda x: np.sum(x, axis=1), "sum: axis 1"),
+    (lambda x: np.squeeze(x, 0), "squeeze"),
+    (lambda x: np.broadcast_to(x, (2,)), "broadcast"),
+    (lambda x: np.where(x > 0, x), "where"),
+    (lambda x: x[0.5], "index"),
+])
+def test_bad_shapes(function, message):
+    with pytest.raises(SciadError, match=message):
+        sciad.vjp(function, X)
+
+
+def test_overwritten_large_operand_raises():
+    w = np.ones(1000)
+
+    def f(x):
+        y = x * w
+        w[:] = 100.0
+        return np.sum(y)
+
+    with pytest.raises(SciadError, match=r"test_never_silent\.py:\d+ was overwritten"):
+        sciad.grad(f)(np.ones(1000))
+
+
+@pytest.mark.parametrize("size", [3, 1000])
+def test_overwritten_matrix_operand_is_right_or_raises(size):
+    w = np.ones((size, 2))
+
+    def f(x):
+        y = w @ x
+        w[:] = 100.0
+        return np.sum(y)
+
+    try:
+        slope = sciad.grad(f)(np.ones(2))
+    except SciadError:
+        assert size > 64
+    else:
+        np.testing.assert_array_equal(slope, [size, size])
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: int(x[0]) * x[1], lambda x: round(x[0]) * x[1], lambda x: len(f"{x[0]:.2f}") * x[0],
+    lambda x: x[0] if x[0] > 0 else -x[0], lambda x: x[0] if x.any() else x[1],
+    lambda x: copy.deepcopy(x)[0], lambda x: copy.copy(x)[0], lambda x: max(x[0], x[1]),
+    lambda x: sum(x), lambda x: [1, 2][int(x[0] * 0)] * x[0], lambda x: len(repr(x)) * 0 + x[0],
+    lambda x: x.tolist()[0], lambda x: x.item(0), lambda x: (x[0] > 1 or x[1] > 1) * x[0],
+])
+def test_harmless_reads_work(function):
+    sciad.check_grads(function, (X + 0.1,), order=1)
+
+
+def test_asarray_still_differentiates():
+    slope = sciad.grad(lambda x: np.sum(np.exp(np.asarray(x)) * 2))(X)
+    np.testing.assert_allclose(slope, 2 * np.exp(X))
