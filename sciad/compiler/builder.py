@@ -130,11 +130,12 @@ class Builder:
         self._blocks.pop()
 
     @contextmanager
-    def loop(self, start, stop, reverse: bool = False, name: str = "i") -> Iterator[Name]:
+    def loop(self, start, stop, reverse: bool = False, name: str = "i",
+             parallel: bool = False) -> Iterator[Name]:
         name = self.fresh(name)
         with self._block() as body:
             yield Name(name, "i64")
-        self.emit(Loop(name, lift(start, "i64"), lift(stop, "i64"), body, reverse))
+        self.emit(Loop(name, lift(start, "i64"), lift(stop, "i64"), body, reverse, parallel))
 
     @contextmanager
     def if_(self, condition: Expr) -> Iterator[None]:

@@ -150,13 +150,17 @@ class Store:
 
 @dataclass(slots=True, eq=False)
 class Loop:
-    """``index`` runs over start <= index < stop, downwards when ``reverse``."""
+    """``index`` runs over start <= index < stop, downwards when ``reverse``.
+
+    ``parallel``: no iteration touches a buffer element that another one writes.
+    """
 
     index: str
     start: Expr
     stop: Expr
     body: list
     reverse: bool = False
+    parallel: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -271,7 +275,7 @@ def _lines(body: list, indent: str):
             case Store():
                 yield f"{indent}{s.buffer.name}[{show(s.index)}] = {show(s.expr)}"
             case Loop():
-                down = " reversed" if s.reverse else ""
+                down = " reversed" * s.reverse + " parallel" * s.parallel
                 yield f"{indent}for {s.index} in {show(s.start)}..{show(s.stop)}{down}:"
                 yield from _lines(s.body, deeper)
             case While():

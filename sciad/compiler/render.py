@@ -109,6 +109,7 @@ class _Renderer:
     def __init__(self, host: Host, declared: dict[str, str]):
         self.host = host
         self.declared = declared
+        self.metadata: list[str] = []
 
     def function(self, f: Function) -> list[str]:
         self.lines: list[str] = []
@@ -117,6 +118,7 @@ class _Renderer:
         self.vars: dict[str, str] = {}
         self.heap: list[str] = []
         self.count = 0
+        self.group = ""  # the mark of buffer accesses in a parallel loop
         self.open = True  # the current basic block has no terminator yet
         self.result = f.result
         params = []
@@ -215,10 +217,10 @@ class _Renderer:
         pointer = self.address(e.buffer, e.index)
         into = into or self.register()
         if e.type == "i1":
-            self.lines.append(f"  {into}..a = load i8, ptr {pointer}")
+            self.lines.append(f"  {into}..a = load i8, ptr {pointer}{self.group}")
             self.lines.append(f"  {into} = icmp ne i8 {into}..a, 0")
         else:
-            self.lines.append(f"  {into} = load {LLVM_TYPES[e.type]}, ptr {pointer}")
+            self.lines.append(f"  {into} = load {LLVM_TYPES[e.type]}, ptr {pointer}{self.group}")
         return into
 
     # ---- statements ----
@@ -246,7 +248,7 @@ class _Renderer:
             self.lines.append(f"  {byte} = zext i1 {value} to i8")
             value = byte
         pointer = self.address(s.buffer, s.index)
-        self.lines.append(f"  store {STORED[s.expr.type]} {value}, ptr {pointer}")
+        self.lines.append(f"  store {STORED[s.expr.type]} {value}, ptr {pointer}{self.group}")
 
     def loop(self, s: Loop) -> None:
         start, stop = self.expr(s.start), self.expr(s.stop)
@@ -268,12 +270,23 @@ class _Renderer:
             f"  br i1 {step}c, label %{body}, label %{end}",
         ]
         self.label(body)
+        outer = self.group
+        self.group, mark = self.parallel() if s.parallel else ("", "")
         self.block(s.body)
+        self.group = outer
         self.jump(latch)
         self.label(latch)
         self.lines.append(f"  {step} = add nsw i64 {index}, {move}")
-        self.jump(head)
+        self.lines.append(f"  br label %{head}{mark}")
         self.label(end)
+
+    def parallel(self) -> tuple[str, str]:
+        """The marks of the buffer accesses in, and of the loop that is, a parallel loop."""
+        k = len(self.metadata)
+        self.metadata += [f"!{k} = distinct !{{}}",
+                          f'!{k + 1} = !{{!"llvm.loop.parallel_accesses", !{k}}}',
+                          f"!{k + 2} = distinct !{{!{k + 2}, !{k + 1}}}"]
+        return f", !llvm.access.group !{k}", f", !llvm.loop !{k + 2}"
 
     def while_(self, s: While) -> None:
         head, body, end = self.labels("while", "do", "done")
@@ -415,7 +428,7 @@ def render(module: Module, host: Host) -> tuple[str, list[str]]:
         lines += renderer.function(function)
     defined = {function.name for function in module.functions}
     width = f' "prefer-vector-width"="{host.vector_width}"' if host.vector_width else ""
-    lines += _declarations(declared, defined, host)
+    lines += _declarations(declared, defined, host) + renderer.metadata
     lines += [
         f"attributes #0 = {{ nounwind{width} }}",
         "attributes #1 = { nounwind }",

@@ -120,10 +120,13 @@ class Array:
         live = current(self)
         if is_plain(live):
             return live._value
+        if not has_data(live):
+            plain(live, f"{name}(x)")
         raise LostGradientError(
             f"{name}(x) would drop the derivative of x, an Array of shape {live.shape}{at_line()}. "
-            f"Use NumPy functions (np.sin, not math.sin) and {cure}; "
-            "sciad.stop_gradient(x) gives the plain number."
+            f"Use NumPy functions (np.sin, not math.sin) and {cure}; to store x in an array, make "
+            "the array by `from sciad import numpy as np`; sciad.stop_gradient(x) gives the "
+            "plain number."
         )
 
     def __array__(self, dtype=None, copy=None):
@@ -131,6 +134,8 @@ class Array:
         if is_plain(live):
             return np.array(live._value, dtype=dtype)
         if dtype is not None and np.dtype(dtype) != object:
+            if not has_data(live):
+                plain(live, "np.asarray(x, dtype=...)")
             raise LostGradientError(
                 f"np.asarray(x, dtype={np.dtype(dtype)}) would drop the derivative of x, an Array "
                 f"of shape {live.shape}{at_line()}. Leave out dtype=, use x.astype(...), or assign "
@@ -182,7 +187,7 @@ def _ufunc_with_keywords(rule, ufunc, inputs, kwargs):
     if outs is None:
         return result
     (out,) = outs
-    if not isinstance(out, Array):
+    if not isinstance(out, Array) and isinstance(result, Array):
         raise LostGradientError(
             f"np.{ufunc.__name__} would write a differentiated value into a plain array{at_line()}; "
             "drop out= (or `a += x`: write `a = a + x`), or make the array with "

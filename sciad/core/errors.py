@@ -1,7 +1,7 @@
 """The errors of sciad, and the line of the user's code they point at."""
 
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 
 
 class SciadError(Exception):
@@ -39,10 +39,17 @@ class GraphError(SciadError, RuntimeError):
 _PACKAGE = __name__.partition(".")[0]
 
 
+_internal: dict[CodeType, bool] = {}
+
+
 def is_internal(frame: FrameType) -> bool:
     """Whether `frame` runs code of sciad or of NumPy rather than the user's."""
-    package = frame.f_globals.get("__name__", "").partition(".")[0]
-    return package in (_PACKAGE, "numpy", "optree")
+    code = frame.f_code
+    known = _internal.get(code)
+    if known is None:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        known = _internal[code] = package in (_PACKAGE, "numpy", "optree")
+    return known
 
 
 def user_frame() -> FrameType | None:
@@ -51,6 +58,12 @@ def user_frame() -> FrameType | None:
     while frame is not None and is_internal(frame):
         frame = frame.f_back
     return frame
+
+
+def user_place() -> tuple[str, int]:
+    """File and line of the user's code now (cheap: nothing is formatted)."""
+    frame = user_frame()
+    return (frame.f_code.co_filename, frame.f_lineno) if frame else ("", 0)
 
 
 def user_line() -> str:

@@ -17,13 +17,16 @@ from collections.abc import Callable
 from typing import Any
 
 from sciad.core.array import Array, current
-from sciad.core.errors import RecordError, SciadError, at_line, is_internal, user_line
+from sciad.core.errors import RecordError, SciadError, at_line, is_internal, user_place
 from sciad.core.fingerprint import fingerprint
 from sciad.core.graph import Atom, Equation, Literal, Var, output_types
 from sciad.core.primitive import Primitive
 
 MOST_OPERATIONS = 100_000
 """Recorded operations of one function; replays may run ten times as many."""
+
+MOST_QUESTIONS = 1000
+"""Branches on one way through the function."""
 
 
 class Question:
@@ -117,6 +120,17 @@ class Explorer:
                 self.pending.append((self.script, None))
         return self.root
 
+    def verify(self, run: Callable) -> None:
+        """Run the first path again; raise `RecordError` if the function does something else."""
+        script, path = [], self.root
+        while isinstance(path.end, Question):
+            script.append(True)
+            path = path.end.paths[True]
+        before = path.end
+        self._run(run, script, None)
+        if isinstance(before, Return) and not _same_return(before, self.last):
+            raise RecordError("the function is not pure: run again, it returned something else")
+
     def _run(self, run, script, jump):
         self.script, self.asked = script, 0
         self.path, self.cursor = self.root, 0
@@ -132,6 +146,7 @@ class Explorer:
             if not self.asked:
                 raise
             end = Raise(exception)
+        self.last = end
         self._finish(end)
 
     def _finish(self, end):
@@ -178,7 +193,7 @@ class Explorer:
             if not _same_step(equation, primitive, inputs, params, self.const_vars):
                 raise RecordError(
                     f"the function is not pure: run again, it does {primitive} where it did "
-                    f"{equation.primitive} ({equation.line or 'unknown line'}){at_line()}")
+                    f"{equation.primitive} ({equation.where}){at_line()}")
             self.cursor += 1
             return equation.outputs
         return self._record(primitive, inputs, params)
@@ -192,7 +207,7 @@ class Explorer:
             raise RecordError(f"more than {MOST_OPERATIONS} operations recorded; use "
                               "sciad.scan or sciad.while_loop for long loops")
         outputs = [Var(t) for t in output_types(primitive, [x.type for x in inputs], params)]
-        self.path.equations.append(Equation(primitive, inputs, outputs, params, user_line()))
+        self.path.equations.append(Equation(primitive, inputs, outputs, params, user_place()))
         self.cursor += 1
         return outputs
 
@@ -200,6 +215,9 @@ class Explorer:
 
     def ask(self, predicate: Var) -> bool:
         """The answer that this run takes."""
+        if self.asked >= MOST_QUESTIONS:
+            raise RecordError(f"more than {MOST_QUESTIONS} branches in a row{at_line()}: if the "
+                              "end of a loop depends on a value, use sciad.while_loop")
         key = self._identify()
         if self.shadow is not None:
             self.asked += 1
@@ -389,6 +407,11 @@ def _outer_type(x: Array):
     if hasattr(from_value, "weak"):
         return from_value
     return Literal(from_value).type
+
+
+def _same_return(a: Return, b: Any) -> bool:
+    return isinstance(b, Return) and a.structure == b.structure and all(
+        _same_atom(x, y) for x, y in zip(a.atoms, b.atoms, strict=True))
 
 
 def _same_atom(a: Atom, b: Atom) -> bool:

@@ -9,6 +9,9 @@ from sciad.core.array import Array, current
 
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype)
 _SMALL = 1000
+_ITERATORS = (type(iter(range(0))), type(iter([])), type(iter(())), type(iter({})), enumerate, zip,
+              reversed)
+"""Iterators whose ``__reduce__`` tells what is left of them, and leaves them as they are."""
 
 
 def fingerprint(x: Any, seen: dict[int, int]) -> Any:
@@ -49,6 +52,8 @@ def _of_object(x, seen):
         return ("function", x.__code__, fingerprint([cells, x.__defaults__], seen))
     if isinstance(x, types.MethodType):
         return ("method", fingerprint([x.__func__, x.__self__], seen))
+    if isinstance(x, _ITERATORS):
+        return ("iterator", fingerprint(list(x.__reduce__()), seen))
     if isinstance(x, types.GeneratorType):
         frame = x.gi_frame
         return ("generator", x.gi_code, frame and frame.f_lasti,

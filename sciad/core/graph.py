@@ -105,17 +105,22 @@ Atom = Var | Literal
 
 
 class Equation:
-    """``outputs = primitive(*inputs, **params)``, and the user's line it came from."""
+    """``outputs = primitive(*inputs, **params)``, and the user's (file, line) it came from."""
 
     __slots__ = ("primitive", "inputs", "outputs", "params", "line")
 
     def __init__(self, primitive: Primitive, inputs: Sequence[Atom], outputs: Sequence[Var],
-                 params: dict, line: str = ""):
+                 params: dict, line: tuple[str, int] = ("", 0)):
         self.primitive = primitive
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.params = params
         self.line = line
+
+    @property
+    def where(self) -> str:
+        """The user's line as text."""
+        return f"{self.line[0]}:{self.line[1]}" if self.line[0] else "unknown line"
 
     def graphs(self) -> Iterator["Graph"]:
         """The graphs among the parameters (bodies of control flow)."""

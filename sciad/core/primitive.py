@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core.array import Array, current
-from sciad.core.errors import NoRuleError, at_line
+from sciad.core.errors import LostGradientError, NoRuleError, at_line
 
 
 class _Stack(threading.local):
@@ -51,10 +51,13 @@ class Interpreter:
         stack.append(self)
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, kind, error, traceback):
         _stack.interpreters.remove(self)
         self.live = self.fast = False
         self.close()
+        if kind is ValueError and isinstance(error.__cause__, LostGradientError):
+            # what NumPy makes of our error in ``out[0] = x`` with a plain `out`
+            raise error.__cause__.with_traceback(traceback) from None
 
     def __repr__(self):
         return f"{type(self).__name__.lower()} level {self.level}"

@@ -82,8 +82,11 @@ def record(function: Callable, *args: Any) -> Recorded:
                          [type_of(x) for x in leaves])
 
 
-def record_leaves(function: Callable, types: list[Type]) -> Recorded:
-    """Record a function of flat arguments of the given types."""
+def record_leaves(function: Callable, types: list[Type], verify: bool = False) -> Recorded:
+    """Record a function of flat arguments of the given types.
+
+    With `verify` the function runs once more, and must do the same again (`RecordError`).
+    """
     inputs = [Var(t) for t in types]
     explorer = Explorer()
 
@@ -94,6 +97,8 @@ def record_leaves(function: Callable, types: list[Type]) -> Recorded:
             return [_result(recorder, leaf) for leaf in leaves], structure
 
     root = explorer.explore(run)
+    if verify:
+        explorer.verify(run)
     graph = structured(root, [*explorer.const_vars, *inputs])
     return Recorded(graph, explorer.consts, _common_structure(root))
 

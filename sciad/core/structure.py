@@ -27,6 +27,8 @@ class Control:
 
 def structured(root: Path, inputs: list[Var]) -> Graph:
     """One graph for all paths from `root`."""
+    if isinstance(root.end, Return):
+        return Graph(inputs, root.equations, root.end.atoms)
     return _Builder(root).graph(inputs)
 
 

@@ -92,7 +92,7 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0,
 
         out, pull, aux = _vjp(of_chosen, chosen, has_aux)
         _require_scalar(out, f)
-        slopes = pull(np.ones((), out.dtype)[()])
+        slopes = pull(np.ones((), type_of(out).dtype)[()])
         slope = slopes[0] if isinstance(argnums, int) else tuple(slopes)
         return ((out, aux), slope) if has_aux else (out, slope)
 
@@ -178,7 +178,7 @@ def jvp_unstaged(f, primals, tangents):
         outs, out_structure = tree.flatten(f(*tree.unflatten(structure, inputs)))
         pairs = [_split_tangent(out, interp) for out in outs]
     values = [finish(value) for value, _ in pairs]
-    slopes = [finish(slope) for _, slope in pairs]
+    slopes = _unshared([finish(slope) for _, slope in pairs], seeds)
     return tree.unflatten(out_structure, values), tree.unflatten(out_structure, slopes)
 
 
@@ -338,7 +338,7 @@ def _vjp_of(f, primals, has_aux):
                  for seed, (value, node) in zip(seeds, ends, strict=True) if node is not None]
         slopes = tape.pull(pairs, len(leaves))
         slopes = [finish(_as_gradient(slope, x)) for slope, x in zip(slopes, leaves, strict=True)]
-        return tree.unflatten(structure, slopes)
+        return tree.unflatten(structure, _unshared(slopes, [seed for _, seed in pairs]))
 
     out = tree.unflatten(out_structure, [finish(value) for value in values])
     return out, pull, tree.tree_map(finish, aux) if has_aux else None
@@ -376,6 +376,17 @@ def _split_tangent(x, interp):
 def finish(x: Any) -> Any:
     """A value as it leaves a transform: plain, unless an outer transform follows it."""
     return unwrap_plain(x)
+
+
+def _unshared(slopes: list, others: list) -> list:
+    """Derivatives as arrays of their own: not `others`, nor one another, nor a view."""
+    taken = set(map(id, others))
+    for k, slope in enumerate(slopes):
+        if type(slope) is np.ndarray:
+            if slope.base is not None or id(slope) in taken:
+                slopes[k] = slope = slope.copy()
+            taken.add(id(slope))
+    return slopes
 
 
 def _as_gradient(slope, x):

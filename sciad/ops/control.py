@@ -118,6 +118,11 @@ def _spread(parts, types) -> tuple:
     return tuple(next(parts) if _is_float(t) else None for t in types)
 
 
+def _values(graph: Graph, args) -> tuple:
+    """The results of a graph on NumPy values, Python scalars as NumPy's."""
+    return tuple(out if hasattr(out, "dtype") else np.asarray(out)[()] for out in graph(*args))
+
+
 def _out_types(graph: Graph) -> tuple[Type, ...]:
     return tuple(atom.type.strong() for atom in graph.outputs)
 
@@ -199,7 +204,7 @@ def _require_same_branches(graphs, structures):
 
 
 def _cond_fun(pred, *operands, true, false):
-    return tuple((true if pred else false)(*operands))
+    return _values(true if pred else false, operands)
 
 
 def _cond_jvp(tangents, outs, args, params):
@@ -256,7 +261,7 @@ def scan(body: Callable, init: Any, xs: Any = None, length: int | None = None,
     xs_leaves, xs_structure = tree.flatten(xs)
     xs_leaves = [_operand(x) for x in xs_leaves]
     length = _scan_length(xs_leaves, length)
-    if not recording():
+    if length and not recording():
         return _python_scan(body, init, xs_leaves, xs_structure, length, reverse)
     carry, structure = tree.flatten(init)
     carry = [_operand(x) for x in carry]
@@ -300,8 +305,6 @@ def _python_scan(body, carry, leaves, structure, length, reverse):
         carry, y = body(carry, tree.unflatten(structure, [x[k] for x in leaves]))
         rows.append(y)
     rows = rows[::-1] if reverse else rows
-    if not rows:
-        return carry, None
     flat = [tree.flatten(row)[0] for row in rows]
     columns = [stack([np.asarray(x) if not isinstance(x, Array) else x for x in column])
                for column in zip(*flat, strict=True)]
@@ -313,7 +316,7 @@ def _scan_fun(*args, body, length, consts, carry, reverse):
     kinds = _out_types(body)[carry:]
     stacked = [np.empty((length, *t.shape), t.dtype) for t in kinds]
     for k in range(length)[::-1] if reverse else range(length):
-        outs = body(*fixed, *state, *(x[k] for x in xs))
+        outs = _values(body, (*fixed, *state, *(x[k] for x in xs)))
         state = outs[:carry]
         for column, y in zip(stacked, outs[carry:], strict=True):
             column[k] = y
@@ -463,7 +466,7 @@ def _while_parts(args, test_consts, body_consts):
 def _while_fun(*args, test, body, test_consts, body_consts):
     for_test, for_body, state = _while_parts(args, test_consts, body_consts)
     while test(*for_test, *state)[0]:
-        state = body(*for_body, *state)
+        state = _values(body, (*for_body, *state))
     return tuple(state)
 
 

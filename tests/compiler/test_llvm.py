@@ -257,6 +257,25 @@ def test_elementwise_loop_calls_the_vector_function():
     assert symbol in library.assembly()
 
 
+def shift(parallel):
+    b = Builder("shift", n="i64", m="i64", x="ptr<f64>")
+    far = b.address(b.x, b.m)
+    with b.loop(0, b.n, parallel=parallel) as i:
+        b.store(far, i, b.load(b.x, i) + 1.0)
+    b.ret()
+    return b.function()
+
+
+def test_a_parallel_loop_needs_no_overlap_checks():
+    texts = [llvm.compile_module(Module([shift(p)])).optimised_text() for p in (True, False)]
+    checks = [text.count("icmp") for text in texts]
+    assert " x double>" in texts[0] and checks[0] < checks[1]
+    for parallel in (True, False):
+        x = np.arange(20.0)
+        llvm.entry(shift(parallel), ("i64", "i64", "array"))(10, 10, x)
+        assert np.array_equal(x[10:], x[:10] + 1)
+
+
 def total(fast):
     b = Builder("total", n="i64", x="ptr<f64>", out="ptr<f64>")
     s = b.var(0.0)

@@ -1,0 +1,1 @@
+"""Graph -> machine code: passes, lowering to loops, LLVM."""

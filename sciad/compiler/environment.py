@@ -1,0 +1,240 @@
+"""What a function reaches besides its arguments: closure cells, defaults, bound self, globals.
+
+Floats and arrays found there are inputs of the compiled function, read at each call, and so are
+values that an outer transform follows; ints, bools and strings count by value; everything else by
+identity. The account of it all is part of the cache key, so a fresh lambda of the same code and
+structure finds the code compiled before.
+
+`rebuild` makes the same function over traced values, without touching the user's objects.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sciad.core.array import Array
+
+_BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex)
+_MOST_ENTRIES = 256
+_LIBRARIES = {"sciad", "numpy", "scipy", "optree", "llvmlite", "matplotlib", *sys.stdlib_module_names}
+
+
+def is_leaf(x: Any) -> bool:
+    """Whether `x` is a number or an array that compiled code takes as an input."""
+    if isinstance(x, (float, Array)):
+        return True
+    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "fciub"
+
+
+class Environment:
+    """One walk over what a function reaches.
+
+    Attributes
+    ----------
+    leaves : list
+        The numbers and arrays found, in the order of the walk.
+    key : tuple
+        The account of everything else; equal keys mean that a recording may be used again.
+    keep : list
+        Objects whose identity is in the key (kept alive with it).
+    """
+
+    __slots__ = ("leaves", "keep", "_account", "_seen", "_watched", "_frozen")
+
+    def __init__(self, function: Callable):
+        self.leaves: list[Any] = []
+        self.keep: list[Any] = []
+        self._account: list[Any] = []
+        self._seen: dict[int, int] = {}
+        self._watched: list[tuple[Any, Any, Any]] = []
+        self._frozen = True
+        self._visit(function)
+        self._seen = {}
+
+    def unchanged(self) -> bool:
+        """Whether another walk would surely find the same objects (a cheap check)."""
+        if not self._frozen:
+            return False
+        for holder, name, value in self._watched:
+            if (_contents(holder) if name is None else holder.get(name)) is not value:
+                return False
+        return True
+
+    @property
+    def key(self) -> tuple:
+        return tuple(self._account)
+
+    def _visit(self, x):
+        if is_leaf(x):
+            self._account.append("leaf")
+            self.leaves.append(x)
+            return
+        if isinstance(x, _BY_VALUE):
+            self._account.append((type(x), repr(x) if isinstance(x, slice) else x))
+            return
+        place = self._seen.get(id(x))
+        if place is not None:
+            self._account.append(("again", place))
+            return
+        self._seen[id(x)] = len(self._seen)
+        parts = _parts(x)
+        if parts is None:
+            self._account.append(("is", id(x)))
+            self.keep.append(x)
+            return
+        head, inside = parts
+        self._watch(x)
+        self._account.append(head)
+        for part in inside:
+            self._visit(part)
+        self._account.append("end")
+
+    def _watch(self, x):
+        """Note where the walk would find something else if it were repeated."""
+        if type(x) is types.FunctionType:
+            names, values = _read_globals(x)
+            self._watched += [(cell, None, _contents(cell)) for cell in x.__closure__ or ()]
+            self._watched += [(x.__globals__, name, v)
+                              for name, v in zip(names, values, strict=True)]
+        elif type(x) not in (tuple, types.MethodType):
+            self._frozen = False
+
+
+def _parts(x: Any) -> tuple[Any, list] | None:
+    """What an object is by structure, and what it holds; None for one that counts by identity."""
+    kind = type(x)
+    if kind is types.FunctionType:
+        names, values = _read_globals(x)
+        cells = [_contents(cell) for cell in x.__closure__ or ()]
+        return ("function", x.__code__, tuple(names)), [
+            *cells, x.__defaults__, x.__kwdefaults__, *values]
+    if kind is types.MethodType:
+        return ("method",), [x.__func__, x.__self__]
+    if kind in (list, tuple):
+        return ((kind, len(x)), list(x)) if len(x) <= _MOST_ENTRIES else None
+    if kind is dict:
+        if len(x) > _MOST_ENTRIES or not all(isinstance(k, (str, int)) for k in x):
+            return None
+        return (dict, tuple(x)), list(x.values())
+    if _is_record(x):
+        state = vars(x)
+        return ("object", kind, tuple(state)), list(state.values())
+    return None
+
+
+def _is_record(x) -> bool:
+    """An instance of a user's class that is no more than its ``__dict__``."""
+    kind = type(x)
+    return (isinstance(getattr(x, "__dict__", None), dict) and not isinstance(x, (type, Array))
+            and kind.__module__.partition(".")[0] not in _LIBRARIES
+            and not isinstance(x, types.ModuleType)
+            and kind.__reduce_ex__ is object.__reduce_ex__ and len(vars(x)) <= _MOST_ENTRIES)
+
+
+def _contents(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def _read_globals(f: types.FunctionType) -> tuple[list[str], list]:
+    """The globals a user's function may read that are neither modules nor classes."""
+    if f.__globals__.get("__name__", "").partition(".")[0] in _LIBRARIES:
+        return [], []
+    names, values = [], []
+    for name in _names(f.__code__):
+        if name in f.__globals__:
+            value = f.__globals__[name]
+            if not isinstance(value, (types.ModuleType, type, types.BuiltinFunctionType)):
+                names.append(name)
+                values.append(value)
+    return names, values
+
+
+_name_cache: dict[types.CodeType, tuple[str, ...]] = {}
+
+
+def _names(code: types.CodeType) -> tuple[str, ...]:
+    known = _name_cache.get(code)
+    if known is None:
+        found = dict.fromkeys(code.co_names)
+        for const in code.co_consts:
+            if isinstance(const, types.CodeType):
+                found.update(dict.fromkeys(_names(const)))
+        known = _name_cache[code] = tuple(found)
+    return known
+
+
+class Rebuilder:
+    """Copies a function and what it reaches, with other leaves in the same places."""
+
+    def __init__(self, leaves: list):
+        self.leaves = iter(leaves)
+        self.seen: dict[int, Any] = {}
+
+    def build(self, x: Any) -> Any:
+        if is_leaf(x):
+            return next(self.leaves)
+        if isinstance(x, _BY_VALUE):
+            return x
+        if id(x) in self.seen:
+            return self.seen[id(x)]
+        parts = _parts(x)
+        if parts is None:
+            return x
+        return self._build(x, parts)
+
+    def _build(self, x, parts):
+        kind = type(x)
+        if kind is types.FunctionType:
+            return self._function(x)
+        if kind is types.MethodType:
+            function = self.build(x.__func__)
+            return types.MethodType(function, self.build(x.__self__))
+        if kind is tuple:
+            out = self.seen[id(x)] = tuple(map(self.build, x))
+            return out
+        if kind is list:
+            out = self.seen[id(x)] = []
+            out.extend(map(self.build, x))
+            return out
+        if kind is dict:
+            out = self.seen[id(x)] = {}
+            out.update((k, self.build(v)) for k, v in x.items())
+            return out
+        out = self.seen[id(x)] = copy.copy(x)
+        for name, value in list(vars(x).items()):
+            vars(out)[name] = self.build(value)
+        return out
+
+    def _function(self, f):
+        names, values = _read_globals(f)
+        scope = dict(f.__globals__) if names else f.__globals__
+        cells = tuple(types.CellType() for _ in f.__closure__ or ())
+        out = types.FunctionType(f.__code__, scope, f.__name__, None, cells or None)
+        out.__qualname__, out.__dict__ = f.__qualname__, dict(f.__dict__)
+        self.seen[id(f)] = out
+        for cell, old in zip(cells, f.__closure__ or (), strict=True):
+            empty = _contents(old) is None
+            value = self.build(_contents(old))
+            if not empty:
+                cell.cell_contents = value
+            else:
+                cell.cell_contents = None
+        out.__defaults__ = self.build(f.__defaults__)
+        out.__kwdefaults__ = self.build(f.__kwdefaults__)
+        for name, value in zip(names, values, strict=True):
+            scope[name] = self.build(value)
+        return out
+
+
+def rebuild(function: Callable, leaves: list) -> Callable:
+    """`function` over other leaves (as many as `Environment(function).leaves`)."""
+    return Rebuilder(leaves).build(function)

@@ -1,0 +1,175 @@
+"""Lowering: Graph -> loop IR.
+
+Each primitive has a lowering in a table, filled by the modules `lower_*`: given the emitter, the
+equation and the values of its operands, it gives the values of its outputs. A value used by one
+equation stays virtual and fuses into its consumer; one used more often is computed once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sciad.compiler import loops as ir
+from sciad.compiler.loops import Name
+from sciad.compiler.values import (
+    SMALL,
+    Buffer,
+    Emitter,
+    Scalars,
+    Unsupported,
+    Value,
+    Virtual,
+    index,
+    kind_of,
+    size_of,
+)
+from sciad.core.graph import Equation, Graph, Literal, Var
+from sciad.core.primitive import Primitive
+
+LOWERINGS: dict[Primitive, Callable] = {}
+"""Primitive -> lowering(emitter, equation, operand values) -> list of output values."""
+
+
+def lowering(*primitives: Primitive):
+    """Register the decorated function as the native form of primitives."""
+    def register(function):
+        for primitive in primitives:
+            LOWERINGS[primitive] = function
+        return function
+
+    return register
+
+
+@dataclass
+class Lowered:
+    """A kernel: its module, and what its parameters are.
+
+    Parameters come in this order: inputs (scalars by value, arrays by pointer), constants, array
+    outputs, one-element slots of scalar outputs.
+    """
+
+    module: ir.Module
+    name: str
+    params: list[str]
+    results: list[str]
+    constants: list[np.ndarray]
+    statuses: list[Exception]
+
+
+def lower(graph: Graph, name: str = "kernel") -> Lowered:
+    """The graph as one function of the loop IR.
+
+    Raises
+    ------
+    Unsupported
+        If a primitive or a dtype has no native form.
+    """
+    em = Emitter()
+    params, kinds, inputs = [], [], []
+    for var in graph.inputs:
+        shape, kind = var.type.shape, kind_of(var.type.dtype)
+        label = em.fresh("x")
+        if shape:
+            params.append((label, f"ptr<{kind}>"))
+            kinds.append("array")
+            buffer = Buffer(shape, kind, Name(label, f"ptr<{kind}>"))
+            inputs.append(em.scalars(buffer) if size_of(shape) <= SMALL else buffer)
+        else:
+            params.append((label, kind))
+            kinds.append(kind)
+            inputs.append(Scalars((), kind, [Name(label, kind)]))
+    outs = lower_body(em, graph, inputs)
+    out_params, results = _store_outputs(em, graph, outs)
+    em.emit(ir.Return(index(0)))
+    constants = [(label.name, label.type) for label, _ in em.constants]
+    body = [*em.allocs, *em.block]
+    function = ir.Function(name, [*params, *constants, *out_params], body)
+    arrays = len(out_params) - len(results)
+    return Lowered(ir.Module([*em.functions, function], name), name,
+                   kinds + ["array"] * (len(constants) + arrays), results,
+                   [array for _, array in em.constants], em.statuses)
+
+
+def _store_outputs(em: Emitter, graph: Graph, outs: list[Value]):
+    if em.dead:
+        outs = [Scalars(a.type.shape, kind_of(a.type.dtype), []) for a in graph.outputs]
+    arrays, slots, results = [], [], []
+    for atom, value in zip(graph.outputs, outs, strict=True):
+        label = em.fresh("y")
+        kind = kind_of(atom.type.dtype)
+        if atom.type.shape:
+            arrays.append((label, f"ptr<{kind}>"))
+        else:
+            slots.append((label, f"ptr<{kind}>"))
+            results.append(kind)
+        if not em.dead:
+            em.store(value, Name(label, f"ptr<{kind}>"))
+    return arrays + slots, results
+
+
+def lower_body(em: Emitter, graph: Graph, inputs: list[Value]) -> list[Value]:
+    """The values of a graph's outputs, its equations emitted into the present block."""
+    env: dict[Var, Value] = dict(zip(graph.inputs, inputs, strict=True))
+    uses = Counter(atom for equation in graph.equations for atom in set(equation.inputs)
+                   if type(atom) is Var)
+    uses.update(atom for atom in graph.outputs if type(atom) is Var)
+
+    def read(atom):
+        return em.literal(atom) if type(atom) is Literal else env[atom]
+
+    for equation in graph.equations:
+        function = LOWERINGS.get(equation.primitive)
+        if function is None:
+            raise Unsupported(f"no native form of {equation.primitive} ({equation.where})")
+        operands = [read(atom) for atom in equation.inputs]
+        reusable = [_reusable(atom, value, uses)
+                    for atom, value in zip(equation.inputs, operands, strict=True)]
+        outs = function(em, Step(equation, reusable), *operands)
+        if em.dead:
+            return []
+        for var, value in zip(equation.outputs, outs, strict=True):
+            env[var] = _keep(em, _disowned(value, operands, reusable), uses[var])
+    return [read(atom) for atom in graph.outputs]
+
+
+@dataclass(slots=True)
+class Step:
+    """An equation, and which of its operands' buffers may be overwritten (this is their last
+    use)."""
+
+    equation: Equation
+    reusable: list[bool]
+
+    @property
+    def params(self) -> dict:
+        return self.equation.params
+
+    def out(self, k: int = 0) -> tuple[tuple[int, ...], str]:
+        kind = self.equation.outputs[k].type
+        return kind.shape, kind_of(kind.dtype)
+
+
+def _reusable(atom, value, uses) -> bool:
+    return type(atom) is Var and type(value) is Buffer and value.owned and uses[atom] == 1
+
+
+def _disowned(value: Value, operands, reusable) -> Value:
+    """A result that is an operand's own memory may be overwritten only if the operand may."""
+    if type(value) is Buffer and value.owned:
+        for x, free in zip(operands, reusable, strict=True):
+            if type(x) is Buffer and x.name is value.name and not free:
+                return Buffer(value.shape, value.kind, value.name)
+    return value
+
+
+def _keep(em: Emitter, value: Value, uses: int) -> Value:
+    """A value as its consumers shall find it."""
+    if size_of(value.shape) <= SMALL:
+        return em.scalars(value)
+    if type(value) is Virtual and value.computed and uses > 1:
+        return em.to_buffer(value)
+    return value

@@ -1,0 +1,204 @@
+"""Native forms of the elementwise operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sciad.compiler.loops import Const, Expr, Op
+from sciad.compiler.lower import LOWERINGS, lowering
+from sciad.compiler.values import (
+    SMALL,
+    Buffer,
+    Emitter,
+    Scalars,
+    Value,
+    Virtual,
+    convert,
+    index,
+    kind_of,
+    size_of,
+    unflatten_index,
+)
+from sciad.core.rules import Elementwise
+from sciad.core.transforms import _stop
+from sciad.ops import elementwise as e
+
+SAME_NAME = {
+    e.add: "add", e.subtract: "sub", e.multiply: "mul", e.divide: "div", e.negative: "neg",
+    e.power: "pow", e.floor_divide: "floordiv", e.remainder: "mod", e.exp: "exp",
+    e.expm1: "expm1", e.log: "log", e.log1p: "log1p", e.log2: "log2", e.log10: "log10",
+    e.sqrt: "sqrt", e.sin: "sin", e.cos: "cos", e.tan: "tan", e.arcsin: "asin",
+    e.arccos: "acos", e.arctan: "atan", e.sinh: "sinh", e.cosh: "cosh", e.tanh: "tanh",
+    e.arctan2: "atan2", e.hypot: "hypot", e.sign: "sign", e.floor: "floor", e.ceil: "ceil",
+    e.trunc: "trunc", e.rint: "rint", e.absolute: "abs", e.maximum: "max", e.minimum: "min",
+}
+COMPARISONS = {
+    e.less: "lt", e.less_equal: "le", e.greater: "gt", e.greater_equal: "ge", e.equal: "eq",
+    e.not_equal: "ne",
+}
+LOGIC = {e.logical_and: "and", e.logical_or: "or", e.logical_xor: "xor"}
+TESTS = {e.isfinite: "isfinite", e.isnan: "isnan", e.isinf: "isinf"}
+
+
+def apply(em: Emitter, step, operands: tuple[Value, ...],
+          scalar: Callable[..., Expr]) -> list[Value]:
+    """An elementwise function of values: entry by entry if small, else virtual."""
+    shape, kind = step.out()
+    if size_of(shape) <= SMALL:
+        parts = [_spread(em, value, shape) for value in operands]
+        return [Scalars(shape, kind, [em.let(scalar(*entries))
+                                      for entries in zip(*parts, strict=True)])]
+    operands = tuple(_ready(em, value, shape) for value in operands)
+
+    def at(indices):
+        return em.let(scalar(*(em.at(v, indices[len(indices) - len(v.shape):])
+                               for v in operands)))
+
+    flat = None
+    if all(size_of(v.shape) == 1 or v.shape == shape and _has_flat(v) for v in operands):
+        def flat(i):
+            return em.let(scalar(*(em.element(v, i if v.shape == shape else index(0))
+                                   for v in operands)))
+    return [Virtual(shape, kind, at, flat)]
+
+
+def _has_flat(value: Value) -> bool:
+    return type(value) is Buffer or type(value) is Virtual and value.flat is not None
+
+
+def _ready(em: Emitter, value: Value, shape) -> Value:
+    """An operand for reading in a loop: computed once if it is stretched."""
+    value = em.addressable(value)
+    if type(value) is Virtual and value.computed and value.shape != shape:
+        return em.settled(value) if size_of(value.shape) == 1 else em.to_buffer(value)
+    return value
+
+
+def _spread(em: Emitter, value: Value, shape) -> list[Expr]:
+    """The entries of an operand, broadcast to a small shape."""
+    entries = em.scalars(value).entries
+    if value.shape == shape:
+        return entries
+    if len(entries) == 1:
+        return entries * size_of(shape)
+    out = []
+    for k in range(size_of(shape)):
+        indices = unflatten_index(shape, index(k))[len(shape) - len(value.shape):]
+        place = 0
+        for extent, i in zip(value.shape, indices, strict=True):
+            place = place * extent + (i.value if extent > 1 else 0)
+        out.append(entries[place])
+    return out
+
+
+def _register_table():
+    for primitive, name in SAME_NAME.items():
+        LOWERINGS[primitive] = _arithmetic(name)
+    for primitive, name in COMPARISONS.items():
+        LOWERINGS[primitive] = _comparison(name)
+    for primitive, name in LOGIC.items():
+        LOWERINGS[primitive] = _logic(name)
+    for primitive, name in TESTS.items():
+        LOWERINGS[primitive] = _test(name)
+
+
+def _arithmetic(name):
+    def lower(em, step, *operands):
+        kind = step.out()[1]
+        return apply(em, step, operands,
+                     lambda *xs: Op(name, tuple(convert(x, kind) for x in xs)))
+
+    return lower
+
+
+def common_kind(step) -> str:
+    """The type in which operands are compared."""
+    samples = [_sample(atom.type) for atom in step.equation.inputs]
+    return kind_of(np.result_type(*samples))
+
+
+def _sample(kind):
+    return kind.dtype.type(0).item() if kind.weak else kind.dtype
+
+
+def _comparison(name):
+    def lower(em, step, x, y):
+        kind = common_kind(step)
+        return apply(em, step, (x, y),
+                     lambda a, b: Op(name, (convert(a, kind), convert(b, kind))))
+
+    return lower
+
+
+def _logic(name):
+    def lower(em, step, x, y):
+        return apply(em, step, (x, y),
+                     lambda a, b: Op(name, (convert(a, "i1"), convert(b, "i1"))))
+
+    return lower
+
+
+def _test(name):
+    def lower(em, step, x):
+        if x.kind[0] != "f":
+            return apply(em, step, (x,), lambda a: Const(name == "isfinite", "i1"))
+        return apply(em, step, (x,), lambda a: Op(name, (a,)))
+
+    return lower
+
+
+@lowering(e.logical_not)
+def _not(em, step, x):
+    return apply(em, step, (x,), lambda a: ~convert(a, "i1"))
+
+
+@lowering(e.square)
+def _square(em, step, x):
+    return apply(em, step, (x,), lambda a: a * a)
+
+
+@lowering(e.reciprocal)
+def _reciprocal(em, step, x):
+    return apply(em, step, (x,), lambda a: Const(1, a.type) / a)
+
+
+@lowering(e.integer_power)
+def _integer_power(em, step, x):
+    n = step.params["n"]
+
+    def scalar(a):
+        if not 1 <= n <= 8:
+            return Op("pow", (a, Const(n, a.type)))
+        bits, power, out = n, a, None
+        while bits:
+            if bits & 1:
+                out = power if out is None else em.let(out * power)
+            bits >>= 1
+            power = em.let(power * power) if bits else power
+        return out
+
+    return apply(em, step, (x,), scalar)
+
+
+@lowering(e.where)
+def _where(em, step, c, x, y):
+    kind = step.out()[1]
+    return apply(em, step, (c, x, y), lambda t, a, b: Op(
+        "select", (convert(t, "i1"), convert(a, kind), convert(b, kind))))
+
+
+@lowering(e.conj, e.real, e.positive, _stop)
+def _identity(em, step, x):
+    return [x]
+
+
+@lowering(e.astype)
+def _astype(em, step, x):
+    kind = step.out()[1]
+    return [x] if x.kind == kind else apply(em, step, (x,), lambda a: convert(a, kind))
+
+
+_register_table()
+ELEMENTWISE = [p for p in LOWERINGS if isinstance(p, Elementwise)]

@@ -1,0 +1,224 @@
+"""Native forms of products and solves.
+
+Small products unroll; the others are three loops, ordered so that the innermost runs along
+memory; large ones call BLAS.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sciad.compiler import loops as ir
+from sciad.compiler.loops import Builder, Const, Name, Op
+from sciad.compiler.lower import lowering
+from sciad.compiler.values import Buffer, Emitter, Scalars, Value, convert, index, size_of
+from sciad.ops import factor, products
+
+UNROLL = 128
+"""Multiplications up to which a product of small matrices is written out."""
+
+BLAS = 64**3
+"""Multiplications from which a product calls BLAS."""
+
+SINGULAR = np.linalg.LinAlgError("Singular matrix")
+
+
+def _add(x, y):
+    return Op("add", (x, y), fast=True)
+
+
+def _mul(x, y):
+    return Op("mul", (x, y), fast=True)
+
+
+@lowering(products.matmul_p)
+def _matmul(em, step, a, b):
+    out_shape, kind = step.out()
+    rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
+    work = rows * inner * columns
+    if type(a) is Scalars and type(b) is Scalars and len(out_shape) == 2 and work <= UNROLL:
+        return [_unrolled(em, a, b, out_shape, kind)]
+    a, b = _operand(em, a, kind), _operand(em, b, kind)
+    out = em.buffer(out_shape, kind)
+    if len(out_shape) == 2 and work >= BLAS and kind == "f64":
+        _blas(em, em.to_buffer(a), em.to_buffer(b), out)
+        return [out]
+    with em.loops(out_shape[:-2]) as batch:
+        _loops(em, a, b, out, batch, (rows, inner, columns))
+    return [out]
+
+
+def _operand(em: Emitter, x: Value, kind) -> Value:
+    """A matrix whose entries cost nothing to read."""
+    x = em.addressable(x)
+    if x.kind != kind:
+        return em.to_buffer(_converted(em, x, kind))
+    return em.to_buffer(x) if getattr(x, "computed", False) else x
+
+
+def _converted(em, x, kind):
+    out = em.buffer(x.shape, kind)
+    with em.loop(size_of(x.shape)) as i:
+        em.emit(ir.Store(out.name, i, convert(em.element(x, i), kind)))
+    return out
+
+
+def _unrolled(em, a, b, out_shape, kind):
+    inner, columns = a.shape[1], b.shape[1]
+    x = [convert(entry, kind) for entry in a.entries]
+    y = [convert(entry, kind) for entry in b.entries]
+    entries = []
+    for i in range(a.shape[0]):
+        for j in range(columns):
+            total = None
+            for k in range(inner):
+                term = _mul(x[i * inner + k], y[k * columns + j])
+                total = term if total is None else _add(total, term)
+            entries.append(em.let(total) if total is not None else Const(0, kind))
+    return Scalars(out_shape, kind, entries)
+
+
+def _transposed(x: Value) -> bool:
+    """Whether the first axis runs along memory (a transpose not written out)."""
+    return type(x) is not Buffer and type(x) is not Scalars
+
+
+def _loops(em, a, b, out, batch, extents):
+    rows, inner, columns = extents
+
+    def left(i, k):
+        return em.at(a, (*batch[len(batch) + 2 - len(a.shape):], i, k))
+
+    def right(k, j):
+        return em.at(b, (*batch[len(batch) + 2 - len(b.shape):], k, j))
+
+    def place(i, j):
+        spot = index(0)
+        for extent, n in zip((*out.shape[:-2], rows, columns), (*batch, i, j), strict=True):
+            spot = spot * extent + n
+        return em.let(spot)
+
+    def accumulate(spot, i, k, j):
+        em.emit(ir.Store(out.name, spot, _add(ir.Load(out.name, spot),
+                                              _mul(left(i, k), right(k, j)))))
+
+    dots = inner > 1 and (columns == 1 and not _transposed(a)
+                          or _transposed(b) and not _transposed(a))
+    if dots or inner == 0:
+        with em.loop(rows) as i, em.loop(columns) as j:
+            total = em.variable(Const(0, out.kind))
+            with em.loop(inner) as k:
+                em.emit(ir.Assign(total.name, _add(total, _mul(left(i, k), right(k, j)))))
+            em.emit(ir.Store(out.name, place(i, j), total))
+        return
+    with em.loop(rows) as i, em.loop(columns) as j:
+        em.emit(ir.Store(out.name, place(i, j), _mul(left(i, index(0)), right(index(0), j))))
+    if inner == 1:
+        return
+    with em.loop(inner - 1) as before:
+        k = em.let(before + 1)
+        if columns == 1:
+            with em.loop(rows) as i:
+                accumulate(place(i, index(0)), i, k, index(0))
+        else:
+            with em.loop(rows) as i, em.loop(columns) as j:
+                accumulate(place(i, j), i, k, j)
+
+
+def _blas(em: Emitter, a: Buffer, b: Buffer, out: Buffer):
+    """C = A B in C order is C^T = B^T A^T in Fortran's."""
+    rows, inner, columns = a.shape[0], a.shape[1], b.shape[1]
+    helper = Builder(em.fresh("dgemm"), a="ptr<f64>", b="ptr<f64>", c="ptr<f64>")
+    helper.call_fortran("dgemm", "N", "N", columns, rows, inner, 1.0, helper.b, columns,
+                        helper.a, inner, 0.0, helper.c, columns)
+    helper.ret(0)
+    function = helper.function()
+    em.functions.append(function)
+    em.emit(ir.Call(function.name, (a.name, b.name, out.name), em.fresh("s")))
+
+
+@lowering(factor.solve_p)
+def _solve(em, step, a, b):
+    """Gaussian elimination with partial pivoting, on copies in memory."""
+    out_shape, kind = step.out()
+    n, columns = a.shape[-1], b.shape[-1]
+    a, b = _operand(em, a, kind), _operand(em, b, kind)
+    work = em.buffer((n, n), kind)
+    x = em.buffer(out_shape, kind)
+    with em.loops(out_shape[:-2]) as batch:
+        base = index(0)
+        for extent, i in zip(out_shape[:-2], batch, strict=True):
+            base = base * extent + i
+        base = em.let(base * (n * columns))
+        with em.loops((n, n)) as (i, j):
+            em.emit(ir.Store(work.name, em.let(i * n + j),
+                             em.at(a, (*batch[len(batch) + 2 - len(a.shape):], i, j))))
+        with em.loops((n, columns)) as (i, j):
+            em.emit(ir.Store(x.name, em.let(base + i * columns + j),
+                             em.at(b, (*batch[len(batch) + 2 - len(b.shape):], i, j))))
+        _eliminate(em, work.name, x.name, base, n, columns)
+        _substitute(em, work.name, x.name, base, n, columns)
+    return [x]
+
+
+def _eliminate(em, a: Name, x: Name, base, n, columns):
+    with em.loop(n) as k:
+        pivot = em.variable(k)
+        best = em.variable(Op("abs", (ir.Load(a, k * n + k),)))
+        with _from(em, k, n) as i:
+            size = em.let(Op("abs", (ir.Load(a, i * n + k),)))
+            wins = em.let(size > best)
+            em.emit(ir.Assign(pivot.name, Op("select", (wins, i, pivot))))
+            em.emit(ir.Assign(best.name, Op("select", (wins, size, best))))
+        em.stop_unless(best.ne(0.0), SINGULAR)
+        row = em.snapshot(pivot)
+        with em.nested() as swap:
+            _swap_rows(em, a, index(0), k, row, n)
+            _swap_rows(em, x, base, k, row, columns)
+        em.emit(ir.If(row.ne(k), swap, []))
+        top = em.let(ir.Load(a, k * n + k))
+        with _from(em, k, n) as i:
+            ratio = em.let(ir.Load(a, i * n + k) / top)
+            _subtract_row(em, a, index(0), i, k, ratio, n)
+            _subtract_row(em, x, base, i, k, ratio, columns)
+
+
+def _substitute(em, a, x, base, n, columns):
+    with em.loop(n, reverse=True) as k:
+        top = em.let(ir.Load(a, k * n + k))
+        with em.loop(columns) as j:
+            spot = em.let(base + k * columns + j)
+            em.emit(ir.Store(x, spot, ir.Load(x, spot) / top))
+        with em.loop(k) as i:
+            _subtract_row(em, x, base, i, k, em.let(ir.Load(a, i * n + k)), columns)
+
+
+def _from(em: Emitter, k, n):
+    """A loop over k < i < n."""
+    return _Shifted(em, k, n)
+
+
+class _Shifted:
+    def __init__(self, em, k, n):
+        self.em, self.k = em, k
+        self.loop = em.loop(em.let(Const(n - 1, "i64") - k))
+
+    def __enter__(self):
+        return self.em.let(self.loop.__enter__() + self.k + 1)
+
+    def __exit__(self, *exc):
+        return self.loop.__exit__(*exc)
+
+
+def _swap_rows(em, buffer, base, i, k, width):
+    with em.loop(width) as j:
+        p, q = em.let(base + i * width + j), em.let(base + k * width + j)
+        old = em.let(ir.Load(buffer, p))
+        em.emit(ir.Store(buffer, p, ir.Load(buffer, q)))
+        em.emit(ir.Store(buffer, q, old))
+
+
+def _subtract_row(em, buffer, base, i, k, ratio, width):
+    with em.loop(width) as j:
+        p, q = em.let(base + i * width + j), em.let(base + k * width + j)
+        em.emit(ir.Store(buffer, p, ir.Load(buffer, p) - ratio * ir.Load(buffer, q)))

@@ -1,0 +1,278 @@
+"""Native forms of the operations that move entries: shape, joining, indexing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sciad.compiler import loops as ir
+from sciad.compiler.loops import Const, Expr, Op
+from sciad.compiler.lower import lowering
+from sciad.compiler.values import (
+    SMALL,
+    Buffer,
+    Emitter,
+    Scalars,
+    Unsupported,
+    Value,
+    Virtual,
+    convert,
+    flat_index,
+    index,
+    size_of,
+    unflatten_index,
+)
+from sciad.ops import indexing, shape
+
+OUT_OF_RANGE = IndexError("index out of range in compiled code")
+
+
+def moved(em: Emitter, step, x: Value, source) -> list[Value]:
+    """The value whose entry at `indices` is the entry of `x` at ``source(indices)``."""
+    out_shape, kind = step.out()
+    if size_of(out_shape) <= SMALL and type(x) is Scalars:
+        places = (unflatten_index(out_shape, index(k)) for k in range(size_of(out_shape)))
+        return [Scalars(out_shape, kind, [em.at(x, source(place)) for place in places])]
+    x = em.addressable(x)
+    computed = type(x) is Virtual and x.computed
+    return [Virtual(out_shape, kind, lambda indices: em.at(x, source(indices)), None, computed)]
+
+
+@lowering(shape.reshape_p)
+def _reshape(em, step, x):
+    out_shape, kind = step.out()
+    if type(x) is Scalars:
+        return [Scalars(out_shape, kind, x.entries)]
+    if type(x) is Buffer:
+        return [Buffer(out_shape, kind, x.name, x.owned and step.reusable[0])]
+
+    def flat(i):
+        return em.element(x, i)
+
+    return [Virtual(out_shape, kind, lambda indices: flat(flat_index(out_shape, indices)), flat,
+                    x.computed)]
+
+
+@lowering(shape.transpose_p)
+def _transpose(em, step, x):
+    axes = step.params["axes"]
+    out = moved(em, step, x, lambda indices: tuple(indices[axes.index(k)]
+                                                   for k in range(len(axes))))
+    return out
+
+
+@lowering(shape.broadcast_p)
+def _broadcast(em, step, x):
+    if type(x) is Virtual and x.computed:
+        x = em.settled(x)
+    extra = len(step.out()[0]) - len(x.shape)
+    out_shape = step.out()[0]
+    if size_of(x.shape) == 1 and size_of(out_shape) > SMALL:
+        entry = em.element(x, index(0))
+        return [Virtual(out_shape, x.kind, lambda indices: entry, lambda i: entry, False)]
+    return moved(em, step, x, lambda indices: tuple(
+        index(0) if n == 1 else i for n, i in zip(x.shape, indices[extra:], strict=True)))
+
+
+@lowering(shape.pack_p)
+def _pack(em, step, *entries):
+    out_shape, kind = step.out()
+    scalars = Scalars(out_shape, kind,
+                      [convert(em.element(x, index(0)), kind) for x in entries])
+    return [scalars if size_of(out_shape) <= SMALL else em.to_buffer(scalars)]
+
+
+@lowering(shape.concatenate_p)
+def _concatenate(em, step, *parts):
+    out_shape, kind = step.out()
+    axis = step.params["axis"]
+    out = em.buffer(out_shape, kind)
+    start = 0
+    for part in parts:
+        part = em.addressable(part)
+        with em.loops(part.shape) as indices:
+            place = list(indices)
+            place[axis] = place[axis] + start if start else place[axis]
+            em.emit(ir.Store(out.name, flat_index(out_shape, place),
+                             convert(em.at(part, indices), kind)))
+        start += part.shape[axis]
+    return [out]
+
+
+# --- indexing -------------------------------------------------------------------------------------
+
+
+class Index:
+    """An index of a spec, as maps between the indices of the piece and of the whole."""
+
+    def __init__(self, em: Emitter, spec, operands, whole: tuple[int, ...]):
+        self.em = em
+        self.whole = whole
+        entries = _expand(spec, len(whole))
+        places = [k for k, entry in enumerate(entries) if type(entry) is indexing.At]
+        self.arrays = [em.addressable(operands[entry.k]) for entry in entries
+                       if type(entry) is indexing.At]
+        self.block = np.broadcast_shapes(*(x.shape for x in self.arrays)) if places else ()
+        together = not places or places == list(range(places[0], places[-1] + 1))
+        if places and not together:
+            raise Unsupported("no native code for index arrays that do not stand together")
+        ints_apart = any(type(e) is int for e in entries) and any(x.shape for x in self.arrays)
+        if ints_apart:
+            raise Unsupported("no native code for integers mixed with index arrays")
+        self.entries = entries
+        self.first = places[0] if places else None
+
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the piece."""
+        out, axis = [], 0
+        for k, entry in enumerate(self.entries):
+            if entry is None:
+                out.append(1)
+                continue
+            if isinstance(entry, slice):
+                out.append(len(range(*entry.indices(self.whole[axis]))))
+            elif k == self.first:
+                out += self.block
+            axis += 1
+        return tuple(out)
+
+    def source(self, indices) -> tuple[Expr, ...]:
+        """Where in the whole an entry of the piece stands."""
+        out: list[Expr] = []
+        rest = list(indices)
+        block: list[Expr] = []
+        arrays = iter(self.arrays)
+        for k, entry in enumerate(self.entries):
+            if entry is None:
+                rest.pop(0)
+                continue
+            extent = self.whole[len(out)]
+            if type(entry) is int:
+                out.append(index(entry % extent if -extent <= entry < extent else _no(extent)))
+            elif isinstance(entry, slice):
+                start, _, stride = entry.indices(extent)
+                out.append(_affine(rest.pop(0), stride, start))
+            else:
+                if k == self.first:
+                    block = [rest.pop(0) for _ in self.block]
+                out.append(self._dynamic(next(arrays), block, extent))
+        return tuple(out)
+
+    def _dynamic(self, array: Value, block, extent) -> Expr:
+        place = convert(self.em.at(array, tuple(block[len(block) - len(array.shape):])), "i64")
+        if type(place) is Const and -extent <= place.value < extent:
+            return index(place.value % extent)
+        place = self.em.let(place)
+        ok = Op("and", (place >= -extent, place < extent))
+        self.em.stop_unless(ok, OUT_OF_RANGE)
+        return self.em.let(Op("select", (place < 0, place + extent, place)))
+
+
+def _no(extent):
+    raise IndexError(f"index out of range for an axis of extent {extent}")
+
+
+def _affine(i: Expr, stride: int, start: int) -> Expr:
+    if type(i) is Const:
+        return index(i.value * stride + start)
+    scaled = i if stride == 1 else i * stride
+    return scaled if start == 0 else scaled + start
+
+
+def _expand(spec, ndim: int) -> list:
+    """A spec with its Ellipsis and missing axes written out as full slices."""
+    used = sum(entry is not None and entry is not Ellipsis for entry in spec)
+    full = [slice(None)] * (ndim - used)
+    if Ellipsis in [entry for entry in spec if type(entry) is not indexing.At]:
+        k = next(i for i, entry in enumerate(spec) if entry is Ellipsis)
+        return [*spec[:k], *full, *spec[k + 1:]]
+    return [*spec, *full]
+
+
+@lowering(indexing.read_p)
+def _read(em, step, x, *operands):
+    where = Index(em, step.params["spec"], operands, x.shape)
+    if not where.arrays:
+        return moved(em, step, x, where.source)
+    x = em.to_buffer(x)
+    out_shape, kind = step.out()
+    if size_of(out_shape) <= SMALL:
+        return [Scalars(out_shape, kind, [
+            em.at(x, where.source(unflatten_index(out_shape, index(k))))
+            for k in range(size_of(out_shape))])]
+    if not where.block:  # a row at a run-time index: bounds are checked once, here
+        first = where.source(tuple(index(0) for _ in out_shape))
+        fixed = {k: place for k, place in enumerate(first) if type(place) is not Const}
+        return [Virtual(out_shape, kind, lambda indices: em.at(x, tuple(
+            fixed.get(k, place) for k, place in enumerate(_static(where, indices)))),
+            None, False)]
+    out = em.buffer(out_shape, kind)
+    with em.loops(out_shape) as indices:
+        em.emit(ir.Store(out.name, flat_index(out_shape, indices), em.at(x, where.source(indices))))
+    return [out]
+
+
+def _static(where: Index, indices):
+    """`source` for the static entries alone, zeros for run-time indices."""
+    out, rest = [], list(indices)
+    for entry in where.entries:
+        if entry is None:
+            rest.pop(0)
+            continue
+        extent = where.whole[len(out)]
+        if type(entry) is int:
+            out.append(index(entry % extent))
+        elif isinstance(entry, slice):
+            start, _, stride = entry.indices(extent)
+            out.append(_affine(rest.pop(0), stride, start))
+        else:
+            out.append(index(0))
+    return out
+
+
+def _update(em, step, x, v, operands, combine) -> list[Value]:
+    """A copy of x (x itself if this is its last use) with a piece changed."""
+    out_shape, kind = step.out()
+    where = Index(em, step.params["spec"], operands, x.shape)
+    piece = where.shape()
+    if size_of(out_shape) <= SMALL and not where.arrays:
+        entries = list(em.scalars(x).entries)
+        v_entries = _broadcast_entries(em, v, piece)
+        for k in range(size_of(piece)):
+            place = flat_index(out_shape, where.source(unflatten_index(piece, index(k)))).value
+            entries[place] = em.let(convert(combine(convert(entries[place], kind),
+                                                    convert(v_entries[k], kind)), kind))
+        return [Scalars(out_shape, kind, [convert(entry, kind) for entry in entries])]
+    v = em.forced(em.addressable(v))
+    if step.reusable[0] and x.kind == kind:
+        out = x
+    else:
+        out = em.buffer(out_shape, kind)
+        em.store(em.addressable(x), out.name)
+    with em.loops(piece) as indices:
+        place = em.let(flat_index(out_shape, where.source(indices)))
+        entry = convert(em.at(v, indices[len(indices) - len(v.shape):]), kind)
+        old = ir.Load(out.name, place)
+        em.emit(ir.Store(out.name, place, combine(old, entry)))
+    return [out]
+
+
+def _broadcast_entries(em, v, piece):
+    entries = em.scalars(v).entries
+    if len(entries) == 1:
+        return entries * size_of(piece)
+    out = []
+    for k in range(size_of(piece)):
+        indices = unflatten_index(piece, index(k))[len(piece) - len(v.shape):]
+        out.append(em.at(Scalars(v.shape, v.kind, entries), tuple(
+            index(0) if n == 1 else i for n, i in zip(v.shape, indices, strict=True))))
+    return out
+
+
+@lowering(indexing.index_set_p)
+def _index_set(em, step, x, v, *operands):
+    return _update(em, step, x, v, operands, lambda old, new: new)
+
+
+@lowering(indexing.index_add_p)
+def _index_add(em, step, x, v, *operands):
+    return _update(em, step, x, v, operands, lambda old, new: old + new)

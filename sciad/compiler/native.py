@@ -1,0 +1,196 @@
+"""Kernel: a graph as a native function of flat arrays.
+
+    Graph -> passes -> loop IR -> LLVM -> a builtin that Python calls
+
+Kernels are kept by the graph's digest (the least recently used go first); machine code is also
+kept on disk, by its text.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from sciad.compiler import llvm
+from sciad.compiler import lower_control as _control
+from sciad.compiler import lower_elementwise as _elementwise
+from sciad.compiler import lower_products as _products
+from sciad.compiler import lower_reduce as _reduce
+from sciad.compiler import lower_shape as _shape
+from sciad.compiler.lower import Lowered, lower, lower_body, lowering
+from sciad.compiler.passes import optimise
+from sciad.compiler.values import FIRST_STATUS, Buffer, Unsupported
+from sciad.core.graph import Graph
+from sciad.core.rules import General
+from sciad.ops.control import (
+    _filled,
+    _is_float,
+    _out_types,
+    _spread,
+    cotangent_graph,
+    tangent_graph,
+)
+
+REGISTERED = (_control, _elementwise, _products, _reduce, _shape)
+_NOGIL_FROM = 64
+
+
+class Kernel:
+    """The native form of a graph.
+
+    Attributes
+    ----------
+    graph, simplified : Graph
+        As recorded, and after the passes.
+    lowered : Lowered
+        The loop IR and what its parameters are.
+    library : Library
+        The machine code.
+    seconds : dict
+        Time by stage.
+    """
+
+    def __init__(self, graph: Graph, name: str = "kernel"):
+        self.graph = graph
+        start = time.perf_counter()
+        self.simplified = optimise(graph)
+        passed = time.perf_counter()
+        self.lowered: Lowered = lower(self.simplified, name)
+        done = time.perf_counter()
+        entry = llvm.Entry(name, tuple(self.lowered.params), tuple(self.lowered.results),
+                           nogil=len(self.simplified) > _NOGIL_FROM or self._has_arrays())
+        self.library = llvm.compile_module(self.lowered.module, (entry,))
+        self.function = self.library.function(entry)
+        self.seconds = {"passes": passed - start, "lower": done - passed, **self.library.seconds}
+        self.inputs = [None if not var.type.shape else (var.type.shape, var.type.dtype)
+                       for var in graph.inputs]
+        self.arrays = [(a.type.shape, a.type.dtype) for a in graph.outputs if a.type.shape]
+        self.outputs = [(bool(a.type.shape), a.type.dtype.type) for a in graph.outputs]
+        self.single = len(self.outputs) == 1 and not self.arrays and \
+            self.lowered.results[0] in ("f64", "f32", "i1")
+
+    def _has_arrays(self):
+        return any(var.type.shape for var in self.graph.inputs)
+
+    def __call__(self, *leaves: Any) -> list:
+        """Run on numbers and arrays of the graph's input types."""
+        args = [x if kind is None else _contiguous(x, kind)
+                for x, kind in zip(leaves, self.inputs, strict=True)]
+        outs = [np.empty(shape, dtype) for shape, dtype in self.arrays]
+        result = self.function(*args, *self.lowered.constants, *outs)
+        if type(result) is int:
+            self._fail(result)
+        if self.single:
+            return [self.outputs[0][1](result)]
+        arrays = iter(outs)
+        scalars = iter(result if type(result) is tuple else (result,))
+        return [next(arrays) if is_array else dtype(next(scalars))
+                for is_array, dtype in self.outputs]
+
+    def _fail(self, status: int):
+        if status >= FIRST_STATUS:
+            exception = self.lowered.statuses[status - FIRST_STATUS]
+            raise type(exception)(*exception.args)
+        if status == -1:
+            raise MemoryError("a compiled function could not allocate its workspace")
+        raise RuntimeError(f"a compiled function returned the unknown status {status}")
+
+    def __repr__(self):
+        return f"<Kernel: {len(self.simplified)} operations>"
+
+
+def _contiguous(x: Any, kind) -> np.ndarray:
+    if type(x) is np.ndarray and x.dtype is kind[1] and x.flags.c_contiguous:
+        return x
+    return np.ascontiguousarray(x, kind[1]).reshape(kind[0])
+
+
+class _Cache:
+    """Kernels by graph digest, the least recently used dropped first."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self.kernels: OrderedDict[str, Kernel | Unsupported] = OrderedDict()
+        self.lock = threading.RLock()
+
+    def get(self, graph: Graph, name: str) -> Kernel:
+        with self.lock:
+            found = self.kernels.get(graph.key)
+            if found is None:
+                try:
+                    found = Kernel(graph, name)
+                except Unsupported as reason:
+                    found = reason
+                self.kernels[graph.key] = found
+                if len(self.kernels) > self.most:
+                    self.kernels.popitem(last=False)
+            else:
+                self.kernels.move_to_end(graph.key)
+        if isinstance(found, Unsupported):
+            raise found
+        return found
+
+
+_cache = _Cache(most=512)
+
+
+def kernel_of(graph: Graph, name: str = "kernel") -> Kernel:
+    """The kernel of a graph, compiled at most once.
+
+    Raises
+    ------
+    Unsupported
+        If something in the graph has no native form, or native code is not available here.
+    """
+    if not llvm.available():
+        raise Unsupported("native code is not available here (SCIAD_JIT=0, or no LLVM)")
+    return _cache.get(graph, name)
+
+
+def evaluate(graph: Graph, *leaves: Any) -> list:
+    """Run a graph natively, or by its own evaluator where that is not possible."""
+    try:
+        kernel = kernel_of(graph)
+    except Unsupported:
+        return graph(*leaves)
+    return kernel(*leaves)
+
+
+# --- a compiled function as an operation -----------------------------------------------------------
+
+
+def _call_fun(*leaves, graph):
+    return tuple(evaluate(graph, *leaves))
+
+
+def _call_jvp(tangents, outs, args, params):
+    graph = params["graph"]
+    active = tuple(t is not None for t in tangents)
+    dots = call_p(*args, *(t for t in tangents if t is not None),
+                  graph=tangent_graph(graph, active))
+    return _spread(dots, _out_types(graph))
+
+
+def _call_vjp(cotangents, needs, outs, args, params):
+    graph = params["graph"]
+    wanted = tuple(need and _is_float(var.type)
+                   for need, var in zip(needs, graph.inputs, strict=True))
+    seeds = _filled(cotangents, _out_types(graph))
+    parts = iter(call_p(*args, *seeds, graph=cotangent_graph(graph, wanted)))
+    return [next(parts) if want else None for want in wanted]
+
+
+call_p = General("call", _call_fun, lambda *types, graph: _out_types(graph), _call_jvp, _call_vjp,
+                 multiple=True)
+"""A graph as one operation: natively evaluated, differentiated through its derivative graphs."""
+
+
+@lowering(call_p)
+def _lower_call(em, step, *operands):
+    inputs = [em.forced(x) for x in operands]
+    inputs = [Buffer(x.shape, x.kind, x.name) if type(x) is Buffer else x for x in inputs]
+    return lower_body(em, step.params["graph"], inputs)
