@@ -48,16 +48,17 @@ def lowering(*primitives: Primitive):
 class Lowered:
     """A kernel: its module, and what its parameters are.
 
-    Parameters come in this order: inputs (scalars by value, arrays by pointer), constants, array
-    outputs, one-element slots of scalar outputs.
+    Parameters come in this order: inputs (scalars by value, arrays by pointer), constants (arrays,
+    then addresses of functions), array outputs, one-element slots of scalar outputs.
     """
 
     module: ir.Module
     name: str
     params: list[str]
     results: list[str]
-    constants: list[np.ndarray]
+    constants: list
     statuses: list[Exception]
+    owners: list
 
 
 def lower(graph: Graph, name: str = "kernel") -> Lowered:
@@ -85,13 +86,15 @@ def lower(graph: Graph, name: str = "kernel") -> Lowered:
     outs = lower_body(em, graph, inputs)
     out_params, results = _store_outputs(em, graph, outs)
     em.emit(ir.Return(index(0)))
-    constants = [(label.name, label.type) for label, _ in em.constants]
+    constants = [(label.name, label.type) for label, *_ in [*em.constants, *em.pointers]]
     body = [*em.allocs, *em.block]
     function = ir.Function(name, [*params, *constants, *out_params], body)
     arrays = len(out_params) - len(results)
     return Lowered(ir.Module([*em.functions, function], name), name,
-                   kinds + ["array"] * (len(constants) + arrays), results,
-                   [array for _, array in em.constants], em.statuses)
+                   kinds + ["array"] * len(em.constants) + ["ptr"] * len(em.pointers)
+                   + ["array"] * arrays, results,
+                   [array for _, array in em.constants] + [x for _, x, _ in em.pointers],
+                   em.statuses, [owner for *_, owner in em.pointers])
 
 
 def _store_outputs(em: Emitter, graph: Graph, outs: list[Value]):

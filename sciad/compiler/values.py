@@ -121,6 +121,7 @@ class Emitter:
     constants: list[tuple[Name, np.ndarray]] = field(default_factory=list)
     statuses: list[Exception] = field(default_factory=list)
     functions: list = field(default_factory=list)
+    pointers: list[tuple[Name, int, object]] = field(default_factory=list)
     count: int = 0
     dead: bool = False
 
@@ -185,6 +186,15 @@ class Emitter:
         with self.loop(shape[0]) as first, self.loops(shape[1:]) as rest:
             yield (first, *rest)
 
+    def pointer(self, address: int, owner: object) -> Name:
+        """A function pointer as a parameter of the kernel; `owner` is kept alive with it."""
+        for name, known, _ in self.pointers:
+            if known == address:
+                return name
+        name = Name(self.fresh("f"), "ptr")
+        self.pointers.append((name, address, owner))
+        return name
+
     def stop(self, exception: Exception) -> None:
         """Return with the status of this exception."""
         self.statuses.append(exception)
@@ -203,6 +213,10 @@ class Emitter:
         if size_of(shape) <= SMALL:
             entries = [value] if not shape else np.asarray(value).ravel().tolist()
             return Scalars(shape, kind, [Const(_python(x, kind), kind) for x in entries])
+        first = np.ravel(value)[0]
+        if (np.asarray(value) == first).all():
+            entry = Const(_python(first, kind), kind)
+            return Virtual(shape, kind, lambda indices: entry, lambda i: entry, computed=False)
         name = Name(self.fresh("k"), f"ptr<{kind}>")
         self.constants.append((name, np.ascontiguousarray(value)))
         return Buffer(shape, kind, name)
@@ -271,7 +285,7 @@ class Emitter:
                 self.emit(ir.Store(out, _plus(offset, place), value.at(indices)))
 
 
-FIRST_STATUS = 1000
+FIRST_STATUS = 2000
 """Statuses from here on stand for the exceptions of the program, in order."""
 
 

@@ -94,7 +94,7 @@ class Array:
         return bool(live._value)
 
     def __float__(self) -> float:
-        return float(self._scalar("float", "np.float64 operations such as np.sin, or keep x as it is"))
+        return float(self._scalar("float", "keep x as it is"))
 
     def __complex__(self) -> complex:
         return complex(self._scalar("complex", "x * (1 + 0j)"))
@@ -187,10 +187,14 @@ def _ufunc_with_keywords(rule, ufunc, inputs, kwargs):
     if outs is None:
         return result
     (out,) = outs
+    result = unwrap_plain(result)
+    if isinstance(out, np.ndarray) and out.dtype.hasobject and out.shape == result.shape:
+        out[...] = np.asarray(result)
+        return out
     if not isinstance(out, Array) and isinstance(result, Array):
         raise LostGradientError(
-            f"np.{ufunc.__name__} would write a differentiated value into a plain array{at_line()}; "
-            "drop out= (or `a += x`: write `a = a + x`), or make the array with "
+            f"np.{ufunc.__name__} would write a differentiated value into a plain array"
+            f"{at_line()}; drop out= (or `a += x`: write `a = a + x`), or make the array with "
             "`from sciad import numpy as np`"
         )
     out[...] = result

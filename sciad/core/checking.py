@@ -84,7 +84,7 @@ def _flat(f, args):
         for k, value in zip(places, values, strict=True):
             full[k] = value
         return [out for out in tree.flatten(f(*tree.unflatten(structure, full)))[0]
-                if _is_float(out) or getattr(out, "dtype", None) == object]
+                if _is_float(out) or _is_object(out)]
 
     return function, point
 
@@ -92,6 +92,10 @@ def _flat(f, args):
 def _is_float(x) -> bool:
     kind = getattr(getattr(x, "dtype", None), "kind", None)
     return isinstance(x, (float, complex)) if kind is None else kind in "fc"
+
+
+def _is_object(x) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.hasobject
 
 
 class _Checker:

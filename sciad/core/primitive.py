@@ -97,11 +97,16 @@ class Primitive:
     effect : bool
         Whether it must be kept although nothing uses its result (it may stop the program).
 
+    routes : bool
+        A class attribute: whether the operation only moves, sums or drops entries, so that its
+        adjoint tells which operands' entries matter (`sciad.core.masking`).
+
     Subclasses in `sciad.core.rules` add the derivatives. `sciad.compiler.lower` keeps the table
     of native forms.
     """
 
     __slots__ = ("name", "fun", "shape", "multiple", "effect")
+    routes = False
 
     def __init__(self, name: str, fun: Callable, shape: Callable | None = None, *, multiple=False,
                  effect=False):
@@ -144,8 +149,12 @@ class Primitive:
 
 
 def bind(primitive: Primitive, args: tuple, params: dict) -> Any:
-    """Apply `primitive`: the highest interpreter among `args` decides what that means."""
-    top = None
+    """Apply `primitive`: the highest interpreter among `args` decides what that means.
+
+    With none, the operation is evaluated; inside a transform, what comes of an Array (made by
+    `sciad.numpy`, say) is again an Array, which takes assignments.
+    """
+    top, held = None, False
     ready = list(args)
     for k, x in enumerate(args):
         if isinstance(x, np.ndarray):
@@ -156,6 +165,7 @@ def bind(primitive: Primitive, args: tuple, params: dict) -> Any:
             interp = x._interp
             if interp is None:
                 ready[k] = x._value
+                held = True
             else:
                 ready[k] = x
                 if top is None or interp.level > top.level:
@@ -163,7 +173,8 @@ def bind(primitive: Primitive, args: tuple, params: dict) -> Any:
     if top is None and primitive.effect:
         top = next((i for i in reversed(_stack.interpreters) if not i.has_data), None)
     if top is None:
-        return primitive.fun(*ready, **params)
+        out = primitive.fun(*ready, **params)
+        return Array(out) if held and type(out) is np.ndarray and _stack.interpreters else out
     return top.process(primitive, tuple(ready), params)
 
 

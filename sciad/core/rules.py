@@ -34,6 +34,7 @@ class Tools:
     index_set: Callable
     pack: Callable
     stack: Callable
+    where: Callable
     concatenate: Callable
 
 
@@ -164,6 +165,7 @@ class Linear(Primitive):
     """
 
     __slots__ = ("transpose",)
+    routes = True
 
     def __init__(self, name, fun, shape, transpose):
         super().__init__(name, fun, shape)
@@ -192,6 +194,10 @@ class Multilinear(Primitive):
         super().__init__(name, fun, shape)
         self.transposes = transposes
         self.joint = joint
+
+    @property
+    def routes(self) -> bool:
+        return self.joint
 
     def jvp(self, k, tangent, out, args, params):
         if not callable(self.transposes) and self.transposes[k] is None:

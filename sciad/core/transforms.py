@@ -16,6 +16,7 @@ from sciad.core.array import Array, current, unwrap_plain
 from sciad.core.errors import ArgumentError, DTypeError, at_line
 from sciad.core.forward import Forward
 from sciad.core.graph import type_of
+from sciad.core.masking import has_nan, pull_masked
 from sciad.core.primitive import bind, pack
 from sciad.core.record import record, recording
 from sciad.core.reverse import Reverse, Tape
@@ -160,7 +161,8 @@ def jvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
     2.0
     """
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
-        raise DTypeError("jvp takes a tuple of primals and a tuple of tangents: jvp(f, (x,), (dx,))")
+        raise DTypeError("jvp takes a tuple of primals and a tuple of tangents: "
+                         "jvp(f, (x,), (dx,))")
     return jvp_unstaged(staged(f, *primals), primals, tangents)
 
 
@@ -337,6 +339,8 @@ def _vjp_of(f, primals, has_aux):
         pairs = [(node, _like(seed, value, "cotangent"))
                  for seed, (value, node) in zip(seeds, ends, strict=True) if node is not None]
         slopes = tape.pull(pairs, len(leaves))
+        if has_nan(slopes):
+            slopes = pull_masked(tape.entries, pairs, len(leaves))
         slopes = [finish(_as_gradient(slope, x)) for slope, x in zip(slopes, leaves, strict=True)]
         return tree.unflatten(structure, _unshared(slopes, [seed for _, seed in pairs]))
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from sciad.core.array import FUNCTIONS, Array
 from sciad.core.errors import NoRuleError, at_line
-from sciad.core.primitive import active
 from sciad.numpy.dispatch import as_array, implements, is_followed
 from sciad.ops.create import buffer
 from sciad.ops.shape import broadcast_to
@@ -67,7 +66,8 @@ def array(object, dtype=None, *, copy=True, ndmin=0, **kwargs):
 def asarray(a, dtype=None, **kwargs):
     """``numpy.asarray``; an Array stays itself."""
     if not is_followed(a):
-        return np.asarray(a, dtype, **kwargs)
+        made = np.asarray(a, dtype, **kwargs)
+        return made if isinstance(a, np.ndarray) else buffer(made)
     _refuse("asarray", {k: v for k, v in kwargs.items() if v is not None})
     out = as_array(a)
     return out if dtype is None or out.dtype == dtype else out.astype(dtype)
@@ -83,33 +83,53 @@ def _writable(x):
     return x.copy() if isinstance(x, Array) else buffer(np.array(x))
 
 
-def _like(original, fill):
-    """``zeros_like`` and its siblings: shape and dtype of the prototype, nothing else."""
+def _implements_fresh(original):
+    """As `implements`, for what makes new arrays: assignable also where NumPy made them."""
 
-    def rule(a, dtype=None, *, shape=None):
-        a = as_array(a)
-        return fill(a.shape if shape is None else shape, dtype=a.dtype if dtype is None else dtype)
+    def decorate(rule):
+        dispatched = implements(original)(rule)
 
-    dispatched = implements(original)(rule)
+        @functools.wraps(original, updated=())
+        def call(*args, **kwargs):
+            out = dispatched(*args, **kwargs)
+            return buffer(out) if isinstance(out, np.ndarray) else out
 
-    @functools.wraps(original, updated=())
-    def call(*args, **kwargs):
-        out = dispatched(*args, **kwargs)
-        return buffer(out) if active() and isinstance(out, np.ndarray) else out
+        return call
 
-    return call
-
-
-zeros_like = _like(np.zeros_like, zeros)
-ones_like = _like(np.ones_like, ones)
-empty_like = _like(np.empty_like, empty)
+    return decorate
 
 
-@implements(np.full_like)
+def _kind(prototype, dtype, shape) -> dict:
+    """Shape and dtype of a prototype, unless others are given."""
+    prototype = as_array(prototype)
+    return {"shape": prototype.shape if shape is None else shape,
+            "dtype": prototype.dtype if dtype is None else dtype}
+
+
+@_implements_fresh(np.zeros_like)
+def zeros_like(a, dtype=None, *, shape=None):
+    return zeros(**_kind(a, dtype, shape))
+
+
+@_implements_fresh(np.ones_like)
+def ones_like(a, dtype=None, *, shape=None):
+    return ones(**_kind(a, dtype, shape))
+
+
+@_implements_fresh(np.empty_like)
+def empty_like(prototype, dtype=None, *, shape=None):
+    return empty(**_kind(prototype, dtype, shape))
+
+
+@_implements_fresh(np.full_like)
 def full_like(a, fill_value, dtype=None, *, shape=None):
+    return full(fill_value=fill_value, **_kind(a, dtype, shape))
+
+
+@_implements_fresh(np.copy)
+def copy(a):
     a = as_array(a)
-    return full(a.shape if shape is None else shape, fill_value,
-                a.dtype if dtype is None else dtype)
+    return a.copy() if isinstance(a, Array) else buffer(np.array(a))
 
 
 FUNCTIONS[np.linspace] = linspace

@@ -149,11 +149,6 @@ def diff(a, n=1, axis=-1):
     return a
 
 
-@implements(np.copy)
-def copy(a):
-    return _handle(a).copy()
-
-
 @implements(np.shape)
 def shape(a):
     return as_array(a).shape

@@ -5,7 +5,7 @@ import numpy as np
 from sciad.core.array import Array
 from sciad.core.primitive import active
 from sciad.core.rules import Tools
-from sciad.ops.elementwise import conj, negative, real
+from sciad.ops.elementwise import conj, negative, real, where
 from sciad.ops.views import hold
 
 
@@ -26,5 +26,6 @@ def zeros(shape, dtype=float):
 
 Tools.zeros = zeros
 Tools.negative = negative
+Tools.where = where
 Tools.conj = conj
 Tools.real = real

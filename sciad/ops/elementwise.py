@@ -26,13 +26,25 @@ multiply = elementwise("multiply", np.multiply, lambda z, x, y: y, lambda z, x, 
 divide = elementwise("divide", np.divide, lambda z, x, y: 1.0 / y, lambda z, x, y: -(z / y))
 negative = elementwise("negative", np.negative, MINUS)
 positive = elementwise("positive", np.positive, SAME)
-power = elementwise("power", np.power, lambda z, x, y: y * x ** (y - 1.0),
+power = elementwise("power", np.power, lambda z, x, y: y * x ** _less_one(y),
                     lambda z, x, y: z * log(where(not_equal(x, 0.0), x, 1.0)))
 square = elementwise("square", np.square, lambda z, x: 2.0 * x)
 reciprocal = elementwise("reciprocal", np.reciprocal, lambda z, x: -(z * z))
 floor_divide = ElementwiseConstant("floor_divide", np.floor_divide)
 remainder = elementwise("remainder", np.remainder, SAME,
                         lambda z, x, y: -floor_divide(x, y))
+
+
+def _less_one(y):
+    """y - 1, but 1 for y = 0, where the factor y makes the slope of x**y zero also at x = 0."""
+    if isinstance(y, (int, float)):
+        return y - 1.0 if y else 1.0
+    return where(equal(y, 0.0), 1.0, y - 1.0)
+
+
+def _nonzero(z):
+    """z, but 1 where it is 0: the slopes of hypot at the origin are 0, as the norm's."""
+    return where(equal(z, 0.0), 1.0, z)
 
 
 class IntegerPower(Elementwise):
@@ -75,7 +87,8 @@ cosh = elementwise("cosh", np.cosh, lambda y, x: sinh(x))
 tanh = elementwise("tanh", np.tanh, lambda y, x: 1.0 - y * y)
 arctan2 = elementwise("arctan2", np.arctan2, lambda z, y, x: x / (x * x + y * y),
                       lambda z, y, x: -y / (x * x + y * y))
-hypot = elementwise("hypot", np.hypot, lambda z, x, y: x / z, lambda z, x, y: y / z)
+hypot = elementwise("hypot", np.hypot, lambda z, x, y: x / _nonzero(z),
+                    lambda z, x, y: y / _nonzero(z))
 
 # --- comparison and logic -------------------------------------------------------------------------
 
@@ -107,8 +120,15 @@ def _share(z, x, y):
     return where(equal(x, y), 0.5, where(equal(z, x), 1.0, 0.0))
 
 
-maximum = elementwise("maximum", np.maximum, _share, lambda z, x, y: _share(z, y, x))
-minimum = elementwise("minimum", np.minimum, _share, lambda z, x, y: _share(z, y, x))
+class Choice(Elementwise):
+    """Elementwise choice of an operand."""
+
+    __slots__ = ()
+    routes = True
+
+
+maximum = Choice("maximum", np.maximum, _share, lambda z, x, y: _share(z, y, x))
+minimum = Choice("minimum", np.minimum, _share, lambda z, x, y: _share(z, y, x))
 
 
 class Where(Elementwise):
@@ -116,6 +136,7 @@ class Where(Elementwise):
     selection, not by product, so an infinite partial of the other side is never multiplied)."""
 
     __slots__ = ()
+    routes = True
 
     def _part(self, k, seed, c):
         return where(c, seed, 0.0) if k == 1 else where(c, 0.0, seed)
@@ -171,6 +192,7 @@ class Cast(Primitive):
     """Change of dtype; the cotangent returns in the operand's own."""
 
     __slots__ = ()
+    routes = True
 
     def __init__(self):
         super().__init__("astype", lambda x, dtype: np.asarray(x).astype(dtype)[()], _cast_shape)

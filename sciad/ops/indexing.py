@@ -85,6 +85,7 @@ class Read(Primitive):
     """x[index]."""
 
     __slots__ = ()
+    routes = True
 
     def __init__(self):
         super().__init__("getitem", self._read, self._type)
@@ -111,6 +112,7 @@ class Write(Primitive):
     """A copy of x with x[index] = v."""
 
     __slots__ = ()
+    routes = True
 
     def __init__(self):
         super().__init__("index_set", self._set, lambda x, v, *_, spec: x.strong())
@@ -153,6 +155,7 @@ class Add(Primitive):
     """A copy of x with v added at index; repeated indices add up."""
 
     __slots__ = ()
+    routes = True
 
     def __init__(self):
         super().__init__("index_add", self._add, lambda x, v, *_, spec: x.strong())

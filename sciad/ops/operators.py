@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from sciad.core.array import UFUNC_METHODS, UFUNCS, Array
+from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, plain
 from sciad.core.errors import LostGradientError, at_line
 from sciad.core.primitive import bind, pack
 from sciad.core.reverse import (
@@ -271,7 +271,8 @@ def install() -> None:
         setattr(Array, f"__{name}__", _comparison(primitive))
     Array.__rand__, Array.__ror__ = Array.__and__, Array.__or__
     Array.__invert__ = lambda self: bind(e.logical_not, (self,), {})
-    Array.__pow__, Array.__rpow__, Array.__ipow__ = _power, _reflected_power, _in_place(operator.pow)
+    Array.__pow__, Array.__rpow__ = _power, _reflected_power
+    Array.__ipow__ = _in_place(operator.pow)
     Array.__neg__ = _negative
     Array.__pos__ = lambda self: self + 0.0
     Array.__abs__ = lambda self: bind(e.absolute, (self,), {})
@@ -298,6 +299,12 @@ def _install_methods():
         "sum": _method(reduce.sum_), "mean": _method(reduce.mean), "max": _method(reduce.max_),
         "min": _method(reduce.min_), "var": _method(reduce.var), "std": _method(reduce.std),
         "any": _method(reduce.any_), "all": _method(reduce.all_),
+        "prod": _method(reduce.prod), "cumsum": _method(reduce.cumsum),
+        "argmax": _method(reduce.argmax), "argmin": _method(reduce.argmin),
+        "clip": lambda self, min=None, max=None: elementwise.clip(self, min, max),
+        "nonzero": lambda self: np.nonzero(plain(self, "nonzero()")),
+        "__divmod__": lambda self, other: (self // other, self % other),
+        "__rdivmod__": lambda self, other: (other // self, other % self),
         "__deepcopy__": lambda self, memo: _copy(self), "__copy__": _copy,
     }.items():
         setattr(Array, name, function)

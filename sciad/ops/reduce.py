@@ -14,7 +14,8 @@ def axes_of(axis, ndim: int, name: str) -> tuple[int, ...]:
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     for a in axes:
         if not -ndim <= a < ndim:
-            raise ArgumentError(f"{name}: axis {a} is out of range for {ndim} dimensions{at_line()}")
+            raise ArgumentError(f"{name}: axis {a} is out of range for {ndim} dimensions"
+                                f"{at_line()}")
     unique = tuple(sorted({int(a) % ndim for a in axes}))
     if len(unique) != len(axes):
         raise ArgumentError(f"{name}: an axis stands twice in {axis}{at_line()}")
@@ -59,6 +60,7 @@ class Extremum(Primitive):
     """max or min over axes. Among k tied entries each receives 1/k."""
 
     __slots__ = ()
+    routes = True
 
     def _weights(self, out, x, axes):
         hit = x == spread(out, x.shape, axes)

@@ -77,7 +77,8 @@ def broadcast_to(x, shape):
 def require_broadcast(before, after):
     """Raise unless an array of shape `before` can be stretched to `after`."""
     padded = (1,) * (len(after) - len(before)) + tuple(before)
-    if len(padded) != len(after) or any(a not in (1, b) for a, b in zip(padded, after, strict=True)):
+    pairs = zip(padded, after, strict=len(padded) == len(after))
+    if len(padded) != len(after) or any(a not in (1, b) for a, b in pairs):
         raise ArgumentError(f"cannot broadcast shape {tuple(before)} to {after}{at_line()}")
 
 
@@ -96,7 +97,7 @@ def unbroadcast(g, shape):
     return summed if summed.shape == shape else reshape(summed, shape)
 
 
-# --- joining ---------------------------------------------------------------------------------------
+# --- joining --------------------------------------------------------------------------------------
 
 
 def _concatenate_shape(*types, axis):
@@ -131,7 +132,8 @@ def concatenate(arrays, axis=0):
     axis = normalize_axis(axis, ndim, "concatenate")
     rests = {shape[:axis] + shape[axis + 1:] for shape in shapes}
     if len(rests) > 1 or any(len(shape) != ndim for shape in shapes):
-        raise ArgumentError(f"concatenate: shapes {shapes} do not join along axis {axis}{at_line()}")
+        raise ArgumentError(f"concatenate: shapes {shapes} do not join along axis {axis}"
+                            f"{at_line()}")
     return concatenate_p(*arrays, axis=axis)
 
 

@@ -96,7 +96,7 @@ def test_recursion_and_python_loops_vanish():
     assert len(graph.graph) == 4 and graph(2.0) == 32.0
 
 
-# --- branches: random inputs -----------------------------------------------------------------------
+# --- branches: random inputs ----------------------------------------------------------------------
 
 
 def branchy(x):
@@ -163,7 +163,7 @@ def test_hessian_of_recorded_branches():
                                    rtol=1e-12, atol=1e-13)
 
 
-# --- branches: joins --------------------------------------------------------------------------------
+# --- branches: joins ------------------------------------------------------------------------------
 
 
 RUNS = []
@@ -298,7 +298,7 @@ def test_iterator_state_keeps_branches_apart():
         assert recorded(x) == f(x)
 
 
-# --- what cannot be recorded ------------------------------------------------------------------------
+# --- what cannot be recorded ----------------------------------------------------------------------
 
 
 def test_impure_functions_raise():
@@ -366,7 +366,7 @@ def test_value_kept_after_recording_raises():
         kept[0] + 1.0
 
 
-# --- nesting ----------------------------------------------------------------------------------------
+# --- nesting --------------------------------------------------------------------------------------
 
 
 def test_outer_differentiated_values_are_lifted():
@@ -404,7 +404,7 @@ def test_transforms_inside_recording():
         assert recorded(x) == pytest.approx((3 * x**2 if x > 0 else 2 * x) + np.cos(x))
 
 
-# --- random programs --------------------------------------------------------------------------------
+# --- random programs ------------------------------------------------------------------------------
 
 STEP = st.tuples(st.sampled_from(["binary", "unary", "if", "write", "add", "early", "where",
                                   "matmul", "sum"]),

@@ -244,8 +244,10 @@ def test_object_array_inside_and_as_result():
     def f(x):
         v = np.array([x[0] * x[1], x[2], 1.0])
         w = np.array([[x[0], 0.0], [1.0, x[1]]])
-        return np.sum(np.exp(v[:2])) + np.dot(v, x) + np.linalg.solve(w, x[:2]).sum() + snp.linalg.solve(w, v[:2])[1] + (w @ w).sum() \
-            + np.where(v > 0, v, 0.0).sum() + np.concatenate([v, x]).max() + (v * v)[1] + (2.0 * w)[0, 0]
+        parts = [np.sum(np.exp(v[:2])), np.dot(v, x), np.linalg.solve(w, x[:2]).sum(),
+                 snp.linalg.solve(w, v[:2])[1], (w @ w).sum(), np.where(v > 0, v, 0.0).sum(),
+                 np.concatenate([v, x]).max(), (v * v)[1], (2.0 * w)[0, 0]]
+        return sum(parts)
 
     sciad.check_grads(f, (np.array([1.2, 2.3, 0.4]),))
     jacobian = sciad.jacobian(lambda x: np.array([x[0] * x[1], x[2]]))(X)

@@ -1,4 +1,4 @@
-"""Assignment, in-place operators and views: NumPy's meaning, the sequential program's derivative."""
+"""Assignment, in-place operators, views: NumPy's meaning, the sequential program's derivative."""
 
 import numpy as np
 import pytest

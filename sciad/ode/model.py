@@ -1,0 +1,451 @@
+"""A right-hand side as native code behind function pointers.
+
+The function is recorded once for its kind of arguments and lowered, with its tangent and cotangent
+graphs, to the three signatures that the kernels know (`sciad.ode.kernels`):
+
+    rhs(t, y*, theta*, dy*)    jvp(t, y*, theta*, tdot, ydot*, thetadot*, dydot*)
+    vjp(t, y*, theta*, g*, gt*, gy*, gtheta*)
+
+`theta` is one vector: the extra arguments and everything else that the function reaches, one leaf
+after the other. A function that cannot be recorded is called back in Python behind the same
+pointers, and differentiated eagerly at each call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sciad.compiler import llvm
+from sciad.compiler import loops as ir
+from sciad.compiler.environment import Environment, rebuild
+from sciad.compiler.loops import Name
+from sciad.compiler.lower import lower_body
+from sciad.compiler.passes import optimise
+from sciad.compiler.values import (
+    FIRST_STATUS,
+    SMALL,
+    Buffer,
+    Emitter,
+    Scalars,
+    Unsupported,
+    convert,
+    index,
+    kind_of,
+    size_of,
+)
+from sciad.core import tree
+from sciad.core.array import Array
+from sciad.core.errors import ArgumentError, NoRuleError, RecordError, at_line
+from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
+from sciad.core.primitive import pack
+from sciad.core.record import record_leaves
+from sciad.core.transforms import jvp_unstaged, vjp_unstaged
+from sciad.ops.control import cotangent_graph, tangent_graph
+
+F64 = "ptr<f64>"
+_SIGNATURES = {
+    "rhs": [("t", "f64"), ("y", F64), ("theta", F64), ("dy", F64)],
+    "jvp": [("t", "f64"), ("y", F64), ("theta", F64), ("tdot", "f64"), ("ydot", F64),
+            ("thetadot", F64), ("dydot", F64)],
+    "vjp": [("t", "f64"), ("y", F64), ("theta", F64), ("g", F64), ("gt", F64), ("gy", F64),
+            ("gtheta", F64)],
+}
+
+
+class Model:
+    """A recorded right-hand side of dimension n: its graph, and its three native functions.
+
+    Attributes
+    ----------
+    graph : Graph
+        Inputs t, y and the leaves of theta; output dy.
+    types : list of Type
+        The types of theta's leaves.
+    key : str
+        Digest of the graph.
+    """
+
+    def __init__(self, graph: Graph, n: int):
+        self.graph, extra = _lift_constants(graph)
+        self.n = n
+        self.extra = extra
+        self.types = [var.type.strong() for var in self.graph.inputs[2:]]
+        self.key = self.graph.key
+        self.size = sum(t.size for t in self.types)
+        self.statuses: list[Exception] = []
+        self._libraries: dict[str, tuple[Any, str]] = {}
+
+    def __eq__(self, other):
+        return isinstance(other, Model) and self.key == other.key
+
+    def __hash__(self):
+        return hash(self.key)
+
+    def __repr__(self):
+        return f"<Model: y of {self.n}, {self.size} parameters, {len(self.graph)} operations>"
+
+    @cached_property
+    def floats(self) -> tuple[bool, ...]:
+        """Which inputs of the graph can be differentiated."""
+        return tuple(var.type.dtype.kind == "f" for var in self.graph.inputs)
+
+    def address(self, kind: str) -> int:
+        """The pointer of ``rhs``, ``jvp`` or ``vjp``."""
+        found = self._libraries.get(kind)
+        if found is None:
+            function = _lower(self, kind)
+            library = llvm.compile_module(ir.Module([function], function.name))
+            found = self._libraries[kind] = (library, function.name)
+        return found[0].address(found[1])
+
+    def call(self, t, y, *leaves):
+        """dy in sciad operations (for the defining program)."""
+        return self.graph(t, y, *leaves)[0]
+
+    def failure(self, status: int) -> Exception:
+        """What a status that the model returned stands for."""
+        exception = self.statuses[status - FIRST_STATUS]
+        return type(exception)(*exception.args)
+
+
+class CallbackModel:
+    """A right-hand side that is called back in Python."""
+
+    def __init__(self, function: Callable, n: int, types: list[Type], reason: str):
+        self.function, self.n, self.types, self.reason = function, n, types, reason
+        self.extra: list = []
+        self.size = sum(t.size for t in types)
+        self.floats = (True, True, *(t.dtype.kind == "f" for t in types))
+        self.pending: BaseException | None = None
+        self.key = f"callback-{id(self)}"
+        self._callbacks: dict[str, Any] = {}
+
+    def __repr__(self):
+        return f"<Model called back in Python: y of {self.n}, {self.size} parameters>"
+
+    def address(self, kind: str) -> int:
+        callback = self._callbacks.get(kind)
+        if callback is None:
+            kinds = [ctypes.c_double if t == "f64" else ctypes.c_void_p
+                     for _, t in _SIGNATURES[kind]]
+            callback = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(getattr(self, "_" + kind))
+            self._callbacks[kind] = callback
+        return ctypes.cast(callback, ctypes.c_void_p).value
+
+    def call(self, t, y, *leaves):
+        out = self.function(t, y, *leaves)
+        return _derivative(out, self.n)
+
+    def failure(self, status: int) -> BaseException:
+        error, self.pending = self.pending, None
+        return error
+
+    def _guard(self, action) -> int:
+        try:
+            action()
+        except BaseException as error:  # carried over the native frames, and raised behind them
+            self.pending = error
+            return 1999
+        return 0
+
+    def _state(self, t, y, theta):
+        return t, _vector(y, self.n).copy(), split(_vector(theta, self.size).copy(), self.types)
+
+    def _rhs(self, t, y, theta, dy):
+        def action():
+            time, state, leaves = self._state(t, y, theta)
+            _vector(dy, self.n)[:] = self.call(time, state, *leaves)
+
+        return self._guard(action)
+
+    def _jvp(self, t, y, theta, tdot, ydot, thetadot, dydot):
+        def action():
+            time, state, leaves = self._state(t, y, theta)
+            dots = split(_vector(thetadot, self.size).copy(), self.types)
+            live = self.floats[2:]
+
+            def of(time, state, *chosen):
+                return self.call(time, state, *_merge(live, chosen, leaves))
+
+            _, out = jvp_unstaged(of, (time, state, *_pick(live, leaves)),
+                                  (tdot, _vector(ydot, self.n).copy(), *_pick(live, dots)))
+            _vector(dydot, self.n)[:] = out
+
+        return self._guard(action)
+
+    def _vjp(self, t, y, theta, g, gt, gy, gtheta):
+        def action():
+            time, state, leaves = self._state(t, y, theta)
+            live = self.floats[2:]
+
+            def of(time, state, *chosen):
+                return self.call(time, state, *_merge(live, chosen, leaves))
+
+            _, pull = vjp_unstaged(of, (time, state, *_pick(live, leaves)))
+            parts = pull(_vector(g, self.n).copy())
+            _vector(gt, 1)[0] += parts[0]
+            _vector(gy, self.n)[:] += parts[1]
+            rest, total, place = iter(parts[2:]), _vector(gtheta, self.size), 0
+            for kind, flag in zip(self.types, live, strict=True):
+                if flag:
+                    total[place:place + kind.size] += np.ravel(next(rest))
+                place += kind.size
+
+        return self._guard(action)
+
+
+def _vector(address, size: int) -> np.ndarray:
+    if not size:
+        return np.empty(0)
+    return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_double)), (size,))
+
+
+def _pick(flags, xs):
+    return [x for flag, x in zip(flags, xs, strict=True) if flag]
+
+
+def _merge(flags, chosen, rest):
+    chosen = iter(chosen)
+    return [next(chosen) if flag else x for flag, x in zip(flags, rest, strict=True)]
+
+
+def split(theta, types: list[Type]) -> list:
+    """The leaves of a flat vector."""
+    leaves, place = [], 0
+    for kind in types:
+        part = theta[place:place + kind.size].reshape(kind.shape)
+        leaves.append(part.astype(kind.dtype) if kind.dtype != part.dtype else part[()])
+        place += kind.size
+    return leaves
+
+
+def flat(leaves: list) -> np.ndarray:
+    """The leaves as one vector."""
+    if not leaves:
+        return np.zeros(0)
+    return np.concatenate([np.asarray(x, float).ravel() for x in leaves])
+
+
+def _derivative(out: Any, n: int):
+    """What a right-hand side returned, as a vector of n."""
+    if isinstance(out, np.ndarray) and out.dtype.hasobject:
+        out = pack(out)
+    elif not isinstance(out, (Array, np.ndarray)):
+        out = np.asarray(out if isinstance(out, (list, tuple)) else [out])
+        out = pack(out) if out.dtype.hasobject else out
+    if out.shape != (n,):
+        if n == 1 and out.shape == ():
+            return out.reshape((1,))
+        raise ArgumentError(f"solve_ivp: fun returned shape {out.shape}, y has shape ({n},)"
+                            f"{at_line()}")
+    return out.astype(float) if out.dtype != np.float64 else out
+
+
+# --- finding the model ---------------------------------------------------------------------------
+
+_models: OrderedDict[Any, Model | CallbackModel] = OrderedDict()
+_MOST_MODELS = 256
+
+
+def model_of(fun: Callable, args: tuple, n: int) -> tuple[Model | CallbackModel, list]:
+    """The model of ``fun(t, y, *args)``, and the leaves of its theta."""
+    environment = Environment(fun)
+    given, structure = tree.flatten(args)
+    static = tuple((k, type(x), x) for k, x in enumerate(given) if _is_static(x))
+    dynamic = [_leaf(x) for x in given if not _is_static(x)]
+    leaves = [*environment.leaves, *dynamic]
+    types = [_type(x) for x in leaves]
+    key = (environment.key, structure, static, tuple(types), n)
+    found = _models.get(key)
+    if found is None:
+        found = _record(fun, environment, structure, static, types, n)
+        if isinstance(found, Model):
+            _models[key] = found
+            found.keep = environment.keep
+            if len(_models) > _MOST_MODELS:
+                _models.popitem(last=False)
+        else:
+            leaves = dynamic if found.plain_closure else leaves
+    else:
+        _models.move_to_end(key)
+    return found, [*leaves, *found.extra]
+
+
+def _is_static(x) -> bool:
+    return isinstance(x, (bool, str, bytes, type(None), int)) and not isinstance(x, float)
+
+
+def _leaf(x):
+    if isinstance(x, np.ndarray) and x.dtype.hasobject:
+        return pack(x)
+    if isinstance(x, (Array, np.ndarray, np.generic, float)):
+        return x
+    raise ArgumentError(f"solve_ivp: args holds a {type(x).__name__}; pass numbers, arrays and "
+                        f"containers of them{at_line()}")
+
+
+def _type(x) -> Type:
+    kind = type_of(x).strong()
+    if kind.dtype.kind == "c":
+        raise ArgumentError(f"solve_ivp: complex parameters are not supported{at_line()}; pass "
+                            "real and imaginary parts")
+    return kind
+
+
+def _record(fun, environment, structure, static, types, n):
+    captured = len(environment.leaves)
+    fixed = {k: x for k, _, x in static}
+
+    def run(function, t, y, xs):
+        rest = iter(xs)
+        given = [fixed[k] if k in fixed else next(rest) for k in range(len(xs) + len(fixed))]
+        return _derivative(function(t, y, *tree.unflatten(structure, given)), n)
+
+    def traced(t, y, *xs):
+        function = rebuild(fun, list(xs[:captured]))
+        out = run(function, t, y, xs[captured:])
+        if Environment(function).key != environment.key:
+            raise RecordError("it changes what it reaches outside itself")
+        return out
+
+    try:
+        if not llvm.available():
+            raise Unsupported("native code is not available here")
+        recorded = record_leaves(traced, [Type((), float), Type((n,), float), *types], verify=True)
+        if recorded.consts:
+            raise RecordError("it reaches a differentiated value in a way that sciad cannot see")
+        model = Model(recorded.graph, n)
+        model.address("rhs")
+        return model
+    except (RecordError, NoRuleError, Unsupported) as reason:
+        return _callback(fun, run, environment, types, n, str(reason))
+
+
+def _callback(fun, run, environment, types, n, reason) -> CallbackModel:
+    """Python behind the pointer; its closure is traced only if it holds differentiated values."""
+    captured = len(environment.leaves)
+    plain_closure = not any(type(x) is Array for x in environment.leaves)
+    if plain_closure:
+        model = CallbackModel(lambda t, y, *xs: run(fun, t, y, xs), n, types[captured:], reason)
+    else:
+        model = CallbackModel(
+            lambda t, y, *xs: run(rebuild(fun, list(xs[:captured])), t, y, xs[captured:]),
+            n, types, reason)
+    model.plain_closure = plain_closure
+    return model
+
+
+def _lift_constants(graph: Graph) -> tuple[Graph, list]:
+    """Large literal arrays as inputs: a function behind a pointer has no other place for them."""
+    extra: list = []
+    inputs: list[Var] = []
+
+    def lifted(atom):
+        if type(atom) is not Literal or atom.type.size <= SMALL:
+            return atom
+        if (np.asarray(atom.value) == np.ravel(atom.value)[0]).all():
+            return atom
+        for var, value in zip(inputs, extra, strict=True):
+            if value is atom.value:
+                return var
+        inputs.append(Var(atom.type))
+        extra.append(atom.value)
+        return inputs[-1]
+
+    equations = [Equation(e.primitive, [lifted(x) for x in e.inputs], e.outputs, e.params, e.line)
+                 for e in graph.equations]
+    outputs = [lifted(x) for x in graph.outputs]
+    return Graph([*graph.inputs, *inputs], equations, outputs), extra
+
+
+# --- lowering -------------------------------------------------------------------------------------
+
+
+def _lower(model: Model, kind: str) -> ir.Function:
+    em = Emitter(statuses=model.statuses)
+    names = {name: Name(name, type) for name, type in _SIGNATURES[kind]}
+    vector = Type((model.n,), float)
+    values = [Scalars((), "f64", [names["t"]]), _slice(em, names["y"], 0, vector)]
+    values += _leaves(em, names["theta"], model.types)
+    if kind == "rhs":
+        (out,) = lower_body(em, optimise(model.graph), values)
+        if not em.dead:
+            em.store(out, names["dy"])
+    elif kind == "jvp":
+        dots = [Scalars((), "f64", [names["tdot"]]), _slice(em, names["ydot"], 0, vector)]
+        dots += _pick(model.floats[2:], _leaves(em, names["thetadot"], model.types))
+        graph = optimise(tangent_graph(model.graph, model.floats))
+        (out,) = lower_body(em, graph, values + dots)
+        em.store(out, names["dydot"])
+    else:
+        _lower_vjp(em, model, values, names, vector)
+    em.emit(ir.Return(index(0)))
+    if em.constants or em.pointers:
+        raise Unsupported("a constant array inside control flow has no place in a native "
+                          "right-hand side")
+    # the content digest in the name keeps models apart in profiles and dumps
+    return ir.Function(f"{kind}_{model.key[:12]}", _SIGNATURES[kind], [*em.allocs, *em.block])
+
+
+def _lower_vjp(em: Emitter, model: Model, values, names, vector):
+    graph = optimise(cotangent_graph(model.graph, model.floats))
+    parts = lower_body(em, graph, [*values, _slice(em, names["g"], 0, vector)])
+    _add_to(em, names["gt"], 0, parts[0])
+    _add_to(em, names["gy"], 0, parts[1])
+    rest, place = iter(parts[2:]), 0
+    for kind, flag in zip(model.types, model.floats[2:], strict=True):
+        if flag:
+            _add_to(em, names["gtheta"], place, next(rest))
+        place += kind.size
+
+
+def _slice(em: Emitter, vector: Name, place: int, kind: Type):
+    """A leaf that stands at a place of a vector."""
+    if kind.size <= SMALL:
+        entries = [em.let(ir.Load(vector, index(place + k))) for k in range(kind.size)]
+        return Scalars(kind.shape, "f64", entries)
+    name = vector if place == 0 else em.let(ir.Address(vector, index(place)))
+    return Buffer(kind.shape, "f64", name)
+
+
+def _leaves(em: Emitter, theta: Name, types: list[Type]) -> list:
+    leaves, place = [], 0
+    for kind in types:
+        leaf = _slice(em, theta, place, kind)
+        leaves.append(_typed(em, leaf, kind))
+        place += kind.size
+    return leaves
+
+
+def _typed(em: Emitter, leaf, kind: Type):
+    """A leaf of another dtype than float64, converted."""
+    name = kind_of(kind.dtype)
+    if name == "f64":
+        return leaf
+    if type(leaf) is Scalars:
+        return Scalars(leaf.shape, name, [convert(x, name) for x in leaf.entries])
+    out = em.buffer(kind.shape, name)
+    with em.loop(kind.size) as i:
+        em.emit(ir.Store(out.name, i, convert(ir.Load(leaf.name, i), name)))
+    return out
+
+
+def _add_to(em: Emitter, vector: Name, place: int, value) -> None:
+    """Add a value to a stretch of a vector."""
+    if type(value) is Scalars:
+        for k, entry in enumerate(value.entries):
+            spot = index(place + k)
+            em.emit(ir.Store(vector, spot, ir.Load(vector, spot) + convert(entry, "f64")))
+        return
+    value = value if getattr(value, "flat", True) else em.to_buffer(value)
+    with em.loop(size_of(value.shape)) as i:
+        spot = em.let(i + place) if place else i
+        entry = convert(em.element(value, i), "f64")
+        em.emit(ir.Store(vector, spot, ir.Load(vector, spot) + entry))
+

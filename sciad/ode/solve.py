@@ -1,0 +1,377 @@
+"""solve_ivp: SciPy's interface over native kernels and their adjoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sciad.core.array import Array, has_data, plain
+from sciad.core.errors import ArgumentError, DTypeError, RecordError, at_line
+from sciad.core.primitive import pack
+from sciad.core.transforms import stop_gradient
+from sciad.ode import lowering as _lowering
+from sciad.ode.model import CallbackModel, Model, model_of
+from sciad.ode.solution import METHODS, failure, march, march_p, replay_p, solution_p
+from sciad.ops import shape
+from sciad.ops.control import _Capacity
+from sciad.ops.indexing import index_set
+
+REGISTERED = (_lowering,)
+
+
+class OdeResult:
+    """A solution, with SciPy's fields.
+
+    Attributes
+    ----------
+    t : ndarray, shape (m,)
+        Output times.
+    y : ndarray, shape (n, m)
+        The states there.
+    steps : ndarray, shape (s,)
+        The times of the steps taken; ``solve_ivp(..., steps=sol.steps)`` replays them.
+    nfev : int
+        Evaluations of the right-hand side.
+    accepted, rejected : int
+        Steps.
+    status : int
+        0: the end was reached.
+    message : str
+    success : bool
+    native : bool
+        Whether the right-hand side ran as machine code; `reason` says why not.
+    """
+
+    def __init__(self, t, y, steps, counters, model):
+        self.t = t
+        self.y = y
+        self.steps = steps
+        self.counters = counters
+        self.status = 0
+        self.message = "The solver successfully reached the end of the integration interval."
+        self.success = True
+        self.t_events = self.y_events = self.sol = None
+        self.njev = self.nlu = 0
+        self.native = isinstance(model, Model)
+        self.reason = "" if self.native else model.reason
+
+    @property
+    def nfev(self):
+        return self._counter(0)
+
+    @property
+    def accepted(self):
+        return self._counter(1)
+
+    @property
+    def rejected(self):
+        return self._counter(2)
+
+    def _counter(self, k):
+        count = self.counters[k]
+        return count if isinstance(count, Array) else int(count)
+
+    def __getitem__(self, name):
+        return getattr(self, name)
+
+    def __repr__(self):
+        y = self.y
+        where = "native" if self.native else f"called back in Python ({self.reason})"
+        if isinstance(y, Array):
+            return f"<OdeResult: y of shape {y.shape}, {where}>"
+        return (f"<OdeResult: t {self.t[0]:g} to {self.t[-1]:g}, y of shape {y.shape}, "
+                f"{self.accepted} steps, {self.rejected} rejected, {self.nfev} evaluations, "
+                f"{where}>")
+
+
+def solve_ivp(fun: Callable, t_span: Sequence[float], y0: Any, method: str = "RK45",
+              t_eval: Any = None, *, args: Any = None, rtol: Any = 1e-3, atol: Any = 1e-6,
+              first_step: float | None = None, max_step: float = np.inf,
+              max_steps: int = 100_000, steps: Any = None, dense_output: bool = False,
+              events: Any = None, vectorized: bool = False) -> OdeResult:
+    """Solve ``dy/dt = fun(t, y, *args)`` from ``y(t0) = y0``, differentiably.
+
+    Parameters
+    ----------
+    fun : callable
+        The right-hand side in plain NumPy: scalar t, y of shape (n,), extra arguments; returns
+        n numbers (array, list or tuple). It is recorded once and runs as machine code; one that
+        cannot be recorded is called back in Python.
+    t_span : pair of float
+        First and last time; either direction.
+    y0 : array_like, shape (n,)
+        Initial state (float64).
+    method : {"RK45", "Tsit5"}
+        Dormand and Prince's pair, as SciPy's, or Tsitouras' (2011).
+    t_eval : array_like, optional
+        Output times, sorted along the direction and within `t_span`; by default the steps taken.
+    args : tuple, optional
+        Extra arguments of `fun`: numbers, arrays and containers of them.
+    rtol, atol : float, float or array_like of shape (n,)
+        The local error is kept below ``atol + rtol * abs(y)``, in root mean square.
+    first_step, max_step : float
+        As SciPy's.
+    max_steps : int
+        Attempted steps after which the solve fails.
+    steps : array_like, optional
+        Step times from t0 to t1: replay these instead of choosing steps. Differences of a replay
+        are meaningful, those of an adaptive solve are not.
+
+    Returns
+    -------
+    OdeResult
+        With SciPy's fields. ``y`` depends differentiably on `args`, `y0`, `t_span`, `t_eval`,
+        `steps` and on everything that `fun` closes over. The derivative is the discrete one: of
+        the numbers that were computed, with the step sizes held.
+
+    Raises
+    ------
+    SolveError
+        If the solve does not reach the end: step size underflow, a state that is not finite,
+        `max_steps`. The message names the time.
+    ArgumentError
+        If arguments do not fit.
+
+    References
+    ----------
+    Dormand, Prince, "A family of embedded Runge-Kutta formulae", 1980; Tsitouras, "Runge-Kutta
+    pairs of order 5(4) satisfying only the first column simplifying assumption", 2011.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> from sciad.ode import solve_ivp
+    >>> def decay(t, y, rate):
+    ...     return -rate * y
+    >>> def last(rate):
+    ...     sol = solve_ivp(decay, (0.0, 1.0), [1.0], t_eval=[1.0], args=(rate,),
+    ...                     rtol=1e-9, atol=1e-9)
+    ...     return sol.y[0, -1]
+    >>> value, slope = sciad.value_and_grad(last)(2.0)
+    >>> bool(abs(value - np.exp(-2.0)) < 1e-8), bool(abs(slope + np.exp(-2.0)) < 1e-8)
+    (True, True)
+    """
+    _refuse(method, dense_output, events)
+    t0, t1 = _span(t_span)
+    y0 = _vector(y0, "y0")
+    if not y0.shape[0]:
+        raise ArgumentError(f"solve_ivp: y0 is empty{at_line()}")
+    t_eval = None if t_eval is None else _times(t_eval, t0, t1)
+    controls = _controls(rtol, atol, first_step, max_step, y0.shape[0])
+    if not isinstance(max_steps, int) or max_steps < 1:
+        raise ArgumentError(f"solve_ivp: max_steps is {max_steps!r}, must be a positive "
+                            f"integer{at_line()}")
+    model, leaves = model_of(fun, _arguments(args), y0.shape[0])
+    problem = _Problem(model, method, t0, t1, y0, t_eval, leaves)
+    if _same(t0, t1):
+        return problem.standstill()
+    if steps is not None:
+        return problem.replayed(_steps(steps, t0, t1))
+    if _abstract(t0, t1, y0, t_eval, *controls, *leaves):
+        return problem.recorded(controls, max_steps)
+    return problem.solved(controls, max_steps)
+
+
+class _Problem:
+    def __init__(self, model, method, t0, t1, y0, t_eval, leaves):
+        self.model, self.method = model, method
+        self.t0, self.t1, self.y0, self.t_eval, self.leaves = t0, t1, y0, t_eval, leaves
+        self.params = {"model": model, "method": method}
+
+    def solved(self, controls, max_steps) -> OdeResult:
+        """The adaptive solve with data at hand."""
+        t_eval = np.empty(0) if self.t_eval is None else plain(self.t_eval)
+        numbers = [np.asarray(plain(x)) for x in self.leaves]
+        t0, t1, y0 = float(plain(self.t0)), float(plain(self.t1)), plain(self.y0)
+        out, ts, ys, counters, status = march(
+            self.model, self.method, t0, t1, y0, t_eval, tuple(map(plain, controls)), numbers,
+            max_steps)
+        if status is not None:
+            raise failure(status, ts[-1], self.model)
+        if self.t_eval is None:
+            times, out = self._steps_of(ts), ys
+        else:
+            times = self.t_eval
+        out = self._differentiable(out, ys, len(ts) - 1, self._steps_of(ts), times)
+        return self._result(times, out, ts, counters)
+
+    def _steps_of(self, ts):
+        """The step times, the first and the last as functions of t_span."""
+        for place, end in ((0, self.t0), (-1, self.t1)):
+            if isinstance(end, Array):
+                ts = index_set(ts, end, place)
+        return ts
+
+    def _differentiable(self, out, ys, steps, ts, times):
+        variables = (ts, self.y0, times, *self.leaves)
+        if not any(isinstance(x, Array) for x in variables):
+            return out
+        return solution_p(out, ys, steps, *variables, **self.params)
+
+    def _result(self, times, out, steps, counters) -> OdeResult:
+        y = shape.transpose(out)
+        plain_times = times if isinstance(times, Array) else np.array(times)
+        return OdeResult(plain_times, y, steps, counters, self.model)
+
+    def replayed(self, ts) -> OdeResult:
+        """The steps are given."""
+        times = ts if self.t_eval is None else self.t_eval
+        fixed = [stop_gradient(x) for x in (ts, self.y0, times, *self.leaves)]
+        out, ys = replay_p(*fixed, **self.params)
+        count = ts.shape[0] - 1
+        out = self._differentiable(out, ys, count, ts, times)
+        counters = np.array([count * (METHODS[self.method].stages - 1) + 1, count, 0, 0])
+        return self._result(times, out, stop_gradient(ts), counters)
+
+    def recorded(self, controls, max_steps) -> OdeResult:
+        """While recording: room for a bounded number of steps, grown by `jit` when it is full."""
+        if self.t_eval is None:
+            raise RecordError("solve_ivp without t_eval returns as many points as it takes steps, "
+                              "which is not known while recording; give t_eval")
+        if isinstance(self.model, CallbackModel):
+            raise RecordError(f"the right-hand side cannot be recorded: {self.model.reason}")
+        rtol, atol, first_step, max_step = map(stop_gradient, controls)
+        fixed = [stop_gradient(x) for x in (self.y0, self.t_eval)]
+        out, ts, ys, counters = march_p(
+            stop_gradient(self.t0), stop_gradient(self.t1), rtol, first_step, max_step, *fixed,
+            atol, *map(stop_gradient, self.leaves), **self.params, max_steps=max_steps,
+            capacity=_Capacity.value)
+        count = counters[1]
+        times = ts
+        if isinstance(self.t0, Array):
+            times = index_set(times, self.t0, 0)
+        if isinstance(self.t1, Array):
+            times = index_set(times, self.t1, count)
+        out = self._differentiable(out, ys, count, times, self.t_eval)
+        return self._result(self.t_eval, out, ts, counters)
+
+    def standstill(self) -> OdeResult:
+        """t0 equals t1: nothing moves."""
+        times = np.array([plain(self.t0)]) if self.t_eval is None else self.t_eval
+        out = shape.stack([self.y0] * times.shape[0], 1)
+        ts = np.array([plain(self.t0), plain(self.t1)])
+        return OdeResult(times, out, ts, np.zeros(4, np.int64), self.model)
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def _refuse(method, dense_output, events):
+    if method not in METHODS:
+        raise ArgumentError(f"solve_ivp: method is {method!r}, must be one of "
+                            f"{sorted(METHODS)}{at_line()}")
+    if dense_output:
+        raise ArgumentError("solve_ivp: dense_output=True is not supported; give the output times "
+                            f"as t_eval{at_line()}")
+    if events is not None:
+        raise ArgumentError(f"solve_ivp: events are not supported{at_line()}")
+
+
+def _number(x, name):
+    if isinstance(x, Array):
+        if x.shape:
+            raise ArgumentError(f"solve_ivp: {name} has shape {x.shape}, must be a number"
+                                f"{at_line()}")
+        return x if x.dtype == np.float64 else x.astype(float)
+    try:
+        return float(x)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"solve_ivp: {name} is {x!r}, must be a number{at_line()}") from None
+
+
+def _span(t_span):
+    try:
+        t0, t1 = t_span
+    except (TypeError, ValueError):
+        raise ArgumentError(f"solve_ivp: t_span must be a pair (t0, t1), got {t_span!r}"
+                            f"{at_line()}") from None
+    t0, t1 = _number(t0, "t0"), _number(t1, "t1")
+    for name, t in (("t0", t0), ("t1", t1)):
+        if not isinstance(t, Array) and not np.isfinite(t):
+            raise ArgumentError(f"solve_ivp: {name} is {t}, must be finite{at_line()}")
+    return t0, t1
+
+
+def _vector(x, name):
+    if not isinstance(x, Array):
+        x = np.asarray(x)
+        x = pack(x) if x.dtype.hasobject else x
+    if x.dtype.kind == "c":
+        raise DTypeError(f"solve_ivp: {name} is complex; solve for real and imaginary parts"
+                         f"{at_line()}")
+    if x.dtype.kind not in "fiub":
+        raise DTypeError(f"solve_ivp: {name} has dtype {x.dtype}, must be numbers{at_line()}")
+    if len(x.shape) != 1:
+        raise ArgumentError(f"solve_ivp: {name} has shape {x.shape}, must be one-dimensional"
+                            f"{at_line()}")
+    return x if x.dtype == np.float64 else x.astype(float)
+
+
+def _times(t_eval, t0, t1):
+    times = _vector(t_eval, "t_eval")
+    if _abstract(times, t0, t1):
+        return times
+    ts, a, b = (np.asarray(plain(x)) for x in (times, t0, t1))
+    sign = 1.0 if b >= a else -1.0
+    if np.any(np.diff(ts) * sign < 0):
+        raise ArgumentError(f"solve_ivp: t_eval is not sorted from t0 to t1{at_line()}")
+    if len(ts) and not (np.all((ts - a) * sign >= 0) and np.all((b - ts) * sign >= 0)):
+        raise ArgumentError(f"solve_ivp: t_eval, from {ts[0]:g} to {ts[-1]:g}, leaves t_span "
+                            f"({a:g}, {b:g}){at_line()}")
+    return times
+
+
+def _steps(steps, t0, t1):
+    ts = _vector(steps, "steps")
+    if ts.shape[0] < 2:
+        raise ArgumentError(f"solve_ivp: steps needs at least two times{at_line()}")
+    if not _abstract(ts, t0, t1):
+        numbers, a, b = (np.asarray(plain(x)) for x in (ts, t0, t1))
+        if np.any(np.diff(numbers) * np.sign(b - a) <= 0):
+            raise ArgumentError(f"solve_ivp: steps must run strictly from t0 to t1{at_line()}")
+        if numbers[0] != a or numbers[-1] != b:
+            raise ArgumentError(f"solve_ivp: steps, from {numbers[0]:g} to {numbers[-1]:g}, must "
+                                f"begin at t0 = {a:g} and end at t1 = {b:g}{at_line()}")
+    for place, end in ((0, t0), (-1, t1)):
+        if isinstance(end, Array):
+            ts = index_set(ts, end, place)
+    return ts
+
+
+def _controls(rtol, atol, first_step, max_step, n):
+    rtol = _number(rtol, "rtol")
+    if not isinstance(atol, Array):
+        atol = np.asarray(atol, float)
+    if atol.shape not in ((), (n,)):
+        raise ArgumentError(f"solve_ivp: atol has shape {atol.shape}, y0 has ({n},){at_line()}")
+    atol = shape.broadcast_to(atol, (n,))
+    first = 0.0 if first_step is None else _number(first_step, "first_step")
+    largest = _number(max_step, "max_step")
+    if not isinstance(rtol, Array) and not 0 <= rtol < 1:
+        raise ArgumentError(f"solve_ivp: rtol is {rtol:g}, must lie in [0, 1){at_line()}")
+    if not isinstance(atol, Array) and not np.all(atol >= 0):
+        raise ArgumentError(f"solve_ivp: atol must not be negative{at_line()}")
+    if first_step is not None and not isinstance(first, Array) and not first > 0:
+        raise ArgumentError(f"solve_ivp: first_step is {first:g}, must be positive{at_line()}")
+    if not isinstance(largest, Array) and not largest > 0:
+        raise ArgumentError(f"solve_ivp: max_step is {largest:g}, must be positive{at_line()}")
+    return rtol, atol, first, largest
+
+
+def _arguments(args) -> tuple:
+    if args is None:
+        return ()
+    return args if isinstance(args, tuple) else (args,)
+
+
+def _same(a, b) -> bool:
+    return not _abstract(a, b) and float(plain(a)) == float(plain(b))
+
+
+def _abstract(*values) -> bool:
+    """Whether any of the values is being recorded."""
+    return any(isinstance(x, Array) and not has_data(x) for x in values)
+

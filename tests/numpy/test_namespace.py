@@ -1,0 +1,206 @@
+"""The namespace: its names, plain results outside transforms, assignable arrays inside."""
+
+import types
+
+import numpy as np
+import pytest
+
+import sciad
+from sciad import numpy as snp
+from sciad.core.array import FUNCTIONS, Array
+from sciad.core.errors import ArgumentError, LostGradientError, NoRuleError
+
+X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.5]])
+
+NAMES = """
+abs absolute add all allclose angle any arange arccos arcsin arctan arctan2 argmax argmin array
+array_equal asarray atleast_1d atleast_2d bool_ broadcast_to ceil clip column_stack complex128
+complex64 concatenate conj conjugate copy cos cosh cumsum diff divide dot dtype e empty empty_like
+equal exp expand_dims expm1 eye fabs finfo flip float32 float64 floor floor_divide full full_like
+greater greater_equal hstack hypot identity imag inf inner int32 int64 iscomplexobj isfinite isinf
+isnan isrealobj less less_equal linalg linspace log log10 log1p log2 logical_and logical_not
+logical_or logical_xor matmul max maximum mean min minimum mod moveaxis multiply nan ndarray ndim
+negative newaxis nonzero not_equal ones ones_like outer pi positive power prod ravel real
+reciprocal remainder reshape result_type rint roll shape sign sin sinh size sqrt square squeeze
+stack std subtract sum swapaxes tan tanh trace transpose true_divide trunc var vdot vstack where
+zeros zeros_like
+""".split()
+
+
+def test_public_names():
+    assert sorted(snp.__all__) == NAMES
+    assert all(hasattr(snp, name) and hasattr(np, name) for name in NAMES)
+    assert snp.linalg.__all__ == ["LinAlgError", "inv", "norm", "solve"]
+    assert sciad.numpy is snp
+
+
+def test_names_are_numpys_own():
+    for name in NAMES:
+        own, theirs = getattr(snp, name), getattr(np, name)
+        if isinstance(own, types.FunctionType):
+            assert own.__name__ == theirs.__name__
+        elif name != "linalg":
+            assert own is theirs
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if getattr(np, name) in FUNCTIONS
+                                  and isinstance(getattr(snp, name), types.FunctionType)])
+def test_registered_for_plain_numpy(name):
+    """np.name(x) and snp.name(x) reach the same rule."""
+    assert getattr(np, name) in FUNCTIONS
+
+
+CALLS = [
+    lambda np: np.zeros((2, 3)), lambda np: np.ones(3, dtype=np.float32),
+    lambda np: np.full((2,), 7.0), lambda np: np.arange(2, 9, 3), lambda np: np.linspace(0, 1, 5),
+    lambda np: np.linspace(0, 1, 5, endpoint=False), lambda np: np.eye(3, k=1),
+    lambda np: np.identity(2), lambda np: np.array([[1, 2], [3, 4]], dtype=float),
+    lambda np: np.array(X), lambda np: np.array(2.0), lambda np: np.asarray([1.0, 2.0]),
+    lambda np: np.array(X, ndmin=3), lambda np: np.zeros_like(X), lambda np: np.ones_like(X, int),
+    lambda np: np.full_like(X, 2.5), lambda np: np.copy(X), lambda np: np.zeros_like(X, shape=4),
+    lambda np: np.sum(X, axis=0, where=X > 0), lambda np: np.mean(X, dtype=np.float32),
+    lambda np: np.where(X > 0), lambda np: np.clip(X, 0, None), lambda np: np.std(X, ddof=1),
+    lambda np: np.linalg.solve(X @ X.T, [1.0, 2.0]), lambda np: np.linalg.norm(X),
+    lambda np: np.linalg.inv(X @ X.T), lambda np: np.argmax(X, axis=1), lambda np: np.prod(X),
+    lambda np: np.concatenate([X, X], axis=-1), lambda np: np.stack([X, X], 1),
+    lambda np: np.hstack([1.0, [2.0]]), lambda np: np.vstack([[1.0], [2.0]]),
+    lambda np: np.size(X, 1), lambda np: np.shape([[1, 2]]), lambda np: np.ndim(3.0),
+    lambda np: np.allclose(X, X), lambda np: np.array_equal(X, X + 1), lambda np: np.real(X * 1j),
+    lambda np: np.dot([1.0, 2.0], [3.0, 4.0]), lambda np: np.outer([1, 2], [3, 4]),
+    lambda np: np.diff(X, prepend=0.0), lambda np: np.transpose(X),
+    lambda np: np.result_type(X, 1j),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=range(len(CALLS)))
+def test_outside_transforms_as_numpy(call):
+    got, expected = call(snp), call(np)
+    assert type(got) is type(expected)
+    if not isinstance(expected, tuple):
+        assert getattr(got, "dtype", None) == getattr(expected, "dtype", None)
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=range(len(CALLS)))
+def test_inside_transforms_the_same_values(call):
+    seen = []
+
+    def f(x):
+        seen.append(call(snp))
+        return x * 1.0
+
+    sciad.grad(f)(1.0)
+    np.testing.assert_array_equal(seen[0], call(np))
+
+
+MAKERS = [
+    lambda x: snp.zeros(3), lambda x: snp.ones(3), lambda x: snp.empty(3) * 0.0 + snp.zeros(3),
+    lambda x: snp.full(3, 2.0), lambda x: snp.full(3, x[0]), lambda x: snp.arange(3.0),
+    lambda x: snp.linspace(0.0, 1.0, 3), lambda x: snp.linspace(x[0], x[1], 3),
+    lambda x: snp.eye(3)[1], lambda x: snp.array([1.0, 2.0, 3.0]), lambda x: snp.array(x),
+    lambda x: snp.array([x[0], 2.0, x[1]]), lambda x: snp.zeros_like(x), lambda x: np.zeros_like(x),
+    lambda x: np.ones_like(x), lambda x: snp.full_like(x, x[0]), lambda x: snp.copy(x),
+    lambda x: np.copy(x), lambda x: snp.zeros((3, 3))[:, 1], lambda x: np.empty_like(x) * 0,
+    lambda x: np.broadcast_to(x[0], 3).copy(), lambda x: np.full_like(x, x[1]),
+    lambda x: snp.zeros_like(np.ones(3)),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=range(len(MAKERS)))
+def test_inside_transforms_assignable(make):
+    def f(x):
+        out = make(x)
+        out[0] = x[0] * x[1]
+        out[1:] += x[1:] ** 2
+        return np.sum(out * out)
+
+    sciad.check_grads(f, (np.array([0.5, -1.5, 2.0]),))
+
+
+def test_array_of_nested_lists():
+    def f(x):
+        m = snp.array([[x[0], 1.0], [x[1:], np.array([2.0, x[0]])][0]])
+        return m @ x[:2]
+
+    sciad.check_grads(f, (np.array([0.5, -1.5, 2.0]),))
+    assert sciad.grad(lambda x: np.sum(snp.array([x, 2.0], dtype=complex).real))(1.0) == 1.0
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda x: np.sum(x, where=True), "np.sum .*where.*takes a, axis, dtype, keepdims"),
+    (lambda x: np.max(x, initial=0.0), "np.max .*initial"),
+    (lambda x: np.concatenate([x, x], casting="unsafe"), "casting"),
+    (lambda x: np.dot(x, x, np.zeros(())), "out"),
+    (lambda x: snp.array(x, order="F"), "np.array .*order"),
+    (lambda x: np.diff(x, prepend=0.0), "prepend"),
+    (lambda x: np.clip(x, 0, 1, np.zeros(3)), "out"),
+    (lambda x: np.zeros_like(x, order="F"), "order"),
+])
+def test_unsupported_keywords_are_named(call, message):
+    with pytest.raises(NoRuleError, match=message):
+        sciad.vjp(call, np.ones(3))
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: np.sum(x, None, None, None, True), lambda x: np.sum(x, out=None),
+    lambda x: np.mean(a=x, axis=0), lambda x: np.reshape(x, shape=(3, 1)),
+    lambda x: np.clip(x, min=0.0, max=1.0), lambda x: np.clip(x, 0.0, None),
+    lambda x: np.transpose(a=x), lambda x: np.std(x, None, None, None, 1),
+    lambda x: np.sum(x, dtype=np.float32),
+    lambda x: np.concatenate((x, x), axis=0, dtype=complex),
+])
+def test_supported_spellings(call):
+    x = np.array([-0.5, 0.5, 2.0])
+    got, expected = sciad.vjp(call, x)[0], call(x)
+    assert got.dtype == expected.dtype
+    np.testing.assert_allclose(got, expected)
+
+
+def test_views_are_shared_as_numpys():
+    views = [
+        lambda a: np.reshape(a, (3, 2)), lambda a: np.transpose(a), lambda a: np.ravel(a),
+        lambda a: np.squeeze(a[:1]), lambda a: np.expand_dims(a, 0), lambda a: np.swapaxes(a, 0, 1),
+        lambda a: np.moveaxis(a, 0, 1), lambda a: np.flip(a), lambda a: np.ravel(np.transpose(a)),
+        lambda a: np.reshape(np.transpose(a), (6,)), lambda a: np.atleast_1d(a[0]),
+        lambda a: np.atleast_2d(a[0]),
+    ]
+    for view in views:
+        def f(x, view=view):
+            y = x * x
+            view(y)[...] = 7.0
+            return y * x
+
+        expected = f(X.copy())
+        np.testing.assert_array_equal(sciad.vjp(f, X)[0], expected)
+
+
+def test_plain_buffers_in_in_place_operators():
+    def f(x):
+        a = np.zeros(3)
+        a += snp.ones(3)
+        return np.sum(a * x)
+
+    np.testing.assert_array_equal(sciad.grad(f)(np.ones(3)), 1.0)
+
+    def lost(x):
+        a = np.zeros(3)
+        a += x
+        return np.sum(a)
+
+    with pytest.raises(LostGradientError):
+        sciad.grad(lost)(np.ones(3))
+
+
+def test_like_functions_of_arrays_give_arrays_inside():
+    def f(x):
+        assert isinstance(np.zeros_like(x), Array) and isinstance(snp.zeros(2), Array)
+        assert isinstance(snp.full_like(np.ones(2), 3.0), Array)
+        assert isinstance(snp.copy(np.ones(2)) * 2.0, Array)
+        return np.sum(x)
+
+    sciad.grad(f)(np.ones(3))
+
+
+def test_size_of_a_missing_axis():
+    with pytest.raises(ArgumentError, match="size: axis 2"):
+        sciad.grad(lambda x: np.size(x, 2) * x[0, 0])(X)
