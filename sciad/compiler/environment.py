@@ -11,8 +11,10 @@ structure finds the code compiled before.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import sys
 import types
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +47,7 @@ class Environment:
         Objects whose identity is in the key (kept alive with it).
     """
 
-    __slots__ = ("leaves", "keep", "_account", "_seen", "_watched", "_frozen")
+    __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_frozen")
 
     def __init__(self, function: Callable):
         self.leaves: list[Any] = []
@@ -56,6 +58,7 @@ class Environment:
         self._frozen = True
         self._visit(function)
         self._seen = {}
+        self.key = tuple(self._account)
 
     def unchanged(self) -> bool:
         """Whether another walk would surely find the same objects (a cheap check)."""
@@ -65,10 +68,6 @@ class Environment:
             if (_contents(holder) if name is None else holder.get(name)) is not value:
                 return False
         return True
-
-    @property
-    def key(self) -> tuple:
-        return tuple(self._account)
 
     def _visit(self, x):
         if is_leaf(x):
@@ -110,6 +109,8 @@ def _parts(x: Any) -> tuple[Any, list] | None:
     """What an object is by structure, and what it holds; None for one that counts by identity."""
     kind = type(x)
     if kind is types.FunctionType:
+        if x.__closure__ is None and _of_library(x):
+            return None
         names, values = _read_globals(x)
         cells = [_contents(cell) for cell in x.__closure__ or ()]
         return ("function", x.__code__, tuple(names)), [
@@ -132,7 +133,8 @@ def _is_record(x) -> bool:
     """An instance of a user's class that is no more than its ``__dict__``."""
     kind = type(x)
     return (isinstance(getattr(x, "__dict__", None), dict) and not isinstance(x, (type, Array))
-            and kind.__module__.partition(".")[0] not in _LIBRARIES
+            and (kind.__module__.partition(".")[0] not in _LIBRARIES
+                 or dataclasses.is_dataclass(x))
             and not isinstance(x, types.ModuleType)
             and kind.__reduce_ex__ is object.__reduce_ex__ and len(vars(x)) <= _MOST_ENTRIES)
 
@@ -144,9 +146,13 @@ def _contents(cell):
         return None
 
 
+def _of_library(f: types.FunctionType) -> bool:
+    return f.__globals__.get("__name__", "").partition(".")[0] in _LIBRARIES
+
+
 def _read_globals(f: types.FunctionType) -> tuple[list[str], list]:
     """The globals a user's function may read that are neither modules nor classes."""
-    if f.__globals__.get("__name__", "").partition(".")[0] in _LIBRARIES:
+    if _of_library(f):
         return [], []
     names, values = [], []
     for name in _names(f.__code__):
@@ -233,6 +239,22 @@ class Rebuilder:
         for name, value in zip(names, values, strict=True):
             scope[name] = self.build(value)
         return out
+
+
+_walked: OrderedDict[Callable, Environment] = OrderedDict()
+
+
+def environment_of(function: Callable) -> Environment:
+    """The environment of a function, walked again only if something it reaches may differ."""
+    try:
+        found = _walked.get(function)
+    except TypeError:  # not hashable
+        return Environment(function)
+    if found is None or not found.unchanged():
+        found = _walked[function] = Environment(function)
+        if len(_walked) > _MOST_ENTRIES:
+            _walked.popitem(last=False)
+    return found
 
 
 def rebuild(function: Callable, leaves: list) -> Callable:

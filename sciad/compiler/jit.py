@@ -23,13 +23,14 @@ from sciad.compiler.values import Unsupported
 from sciad.core import tree
 from sciad.core.array import Array, current, has_data, unwrap_plain
 from sciad.core.errors import ArgumentError, NoRuleError, RecordError, SciadError
-from sciad.core.graph import Graph, Type, type_of
+from sciad.core.graph import Graph, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves, recording
 from sciad.ops.control import BufferFull, loop_capacity
 
 _STATIC = (bool, str, bytes, type(None), np.bool_)
 _GROWTH = 8
+_LEAF = tree.flatten(0.0)[1]
 
 
 class FallbackWarning(UserWarning):
@@ -78,11 +79,12 @@ def jit(f: Callable | None = None, *, static_argnames: Iterable[str] = (),
 class Specialisation:
     """A function recorded for one kind of arguments."""
 
-    __slots__ = ("graph", "structure", "kernel", "keep", "seconds", "calls", "reason")
+    __slots__ = ("graph", "structure", "single", "kernel", "keep", "seconds", "calls", "reason")
 
     def __init__(self, graph: Graph, structure, keep, seconds: float):
         self.graph = graph
         self.structure = structure
+        self.single = structure == _LEAF
         self.keep = keep
         self.seconds = {"record": seconds}
         self.calls = 0
@@ -100,6 +102,7 @@ class Jitted:
         self.strict = strict
         self.hits = 0
         self._known: dict[Any, Specialisation] = {}
+        self._fast: dict[tuple, Specialisation] = {}
         self._refused: dict[Any, str] = {}
         self._environment = Environment(f)
         self._static_ints = False
@@ -113,6 +116,30 @@ class Jitted:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args, **kwargs):
+        if self._fast and not kwargs and self._environment.unchanged():
+            found = self._fast.get(tuple([_quick_signature(x) for x in args]))
+            if found is not None:
+                return self._run_fast(found, args)
+        return self._run(args, kwargs)
+
+    def _run_fast(self, found, args):
+        """Plain numbers and arrays of a kind seen before, nothing else changed."""
+        self.hits += 1
+        found.calls += 1
+        try:
+            outs = found.kernel(*self._environment.leaves, *args)
+        except BufferFull:
+            return self._grow(args, {})
+        return outs[0] if found.single else tree.unflatten(found.structure, outs)
+
+    def _grow(self, args, kwargs):
+        """Record again, with more room for what a loop or a solve stores."""
+        self._capacity *= _GROWTH
+        self._known.clear()
+        self._fast.clear()
+        return self(*args, **kwargs)
+
+    def _run(self, args, kwargs):
         call = self._bind(args, kwargs)
         if call.reason:
             return self.f(*args, **kwargs)
@@ -127,10 +154,15 @@ class Jitted:
             try:
                 outs = found.kernel(*leaves)
             except BufferFull:
-                self._capacity *= _GROWTH
-                self._known.clear()
-                return self(*args, **kwargs)
+                return self._grow(args, kwargs)
+            self._remember(found, args, kwargs)
         return tree.unflatten(found.structure, [unwrap_plain(x) for x in outs])
+
+    def _remember(self, found, args, kwargs):
+        """Let later calls with arguments of this kind take the fast path."""
+        key = tuple([_quick_signature(x) for x in args])
+        if not kwargs and None not in key and not self.static_argnames:
+            self._fast[key] = found
 
     # --- finding the specialisation ------------------------------------------------------------
 
@@ -142,6 +174,7 @@ class Jitted:
         given, structure = tree.flatten((args, kwargs))
         if not self._environment.unchanged():
             self._environment = Environment(self.f)
+            self._fast.clear()
         environment = self._environment
         leaves = list(environment.leaves)
         signature: list[Any] = [_signature(x) for x in leaves]
@@ -203,7 +236,7 @@ class Jitted:
                                   "itself (a list, a counter, an attribute)")
             return out
 
-        types = [_type(x) for x in leaves]
+        types = [type_of(x) for x in leaves]
         with loop_capacity(self._capacity):
             recorded = self._record(run, types, leaves)
         found = Specialisation(recorded.graph, recorded.structure, environment.keep,
@@ -351,9 +384,14 @@ def _signature(x: Any) -> Any:
     return (inner.shape, inner.dtype.char, inner.weak)
 
 
-def _type(x: Any) -> Type:
-    inner = type_of(x)
-    return inner
+def _quick_signature(x: Any) -> Any:
+    """The kind of a plain argument; None for what needs a closer look."""
+    kind = type(x)
+    if kind is float:
+        return kind
+    if kind is np.ndarray:
+        return (x.shape, x.dtype.char)
+    return kind if kind is np.float64 else None
 
 
 def _kernel_name(f) -> str:

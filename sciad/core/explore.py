@@ -4,9 +4,10 @@
 answer no is run later, by replaying the function up to the question. A tree of runs would grow
 exponentially in the number of ifs, so runs *join*: a question is known by the user frames' code
 and offsets, the untraced state reachable from their locals, and how often the run was there. A
-run that comes to a known question does not explore it again; it goes through the known continuation as a
-*shadow*, checking operation by operation that it would record the same, and learning which of
-its values stand for which of the first run's. Every path of the known continuation is checked
+run that comes to a known question does not explore it again; it goes through the known
+continuation as a *shadow*, checking operation by operation that it would record the same, and
+learning which of its values stand for which of the first run's. Every path of the known
+continuation is checked
 so before the join is kept. A continuation that differs anywhere is explored separately.
 
 Seven sequential ifs take some 15 runs rather than 128.

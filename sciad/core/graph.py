@@ -134,15 +134,15 @@ class Graph:
     --------
     >>> import numpy as np
     >>> from sciad.core.record import record
-    >>> graph = record(lambda x: np.sin(x) * x, 1.0).graph
+    >>> graph = record(lambda x: np.sin(x) * x, np.float64(1.0)).graph
     >>> print(graph)
     graph(a: f64) {
       b: f64 = sin a
       c: f64 = multiply b a
       return c
     }
-    >>> float(graph(0.5)[0]) == np.sin(0.5) * 0.5
-    True
+    >>> graph(0.5)[0] == np.sin(0.5) * 0.5
+    np.True_
     """
 
     __slots__ = ("inputs", "equations", "outputs", "_key")

@@ -82,11 +82,14 @@ class Reverse(Interpreter):
         return Array(out, self, len(self.tape) - 1)
 
     def keep(self, x: Any) -> Any:
-        """A plain operand as it is now: a small one copied, a large one fingerprinted."""
+        """A plain operand as it is now: a small one copied, a large one fingerprinted
+        (unless it is read-only)."""
         if type(x) is not np.ndarray:
             return x
         if x.size <= _COPY_BELOW:
             return x.copy()
+        if x.base is None and not x.flags.writeable:
+            return x
         if id(x) not in self.guards:
             self.guards[id(x)] = (x, fingerprint(x), user_line())
         return x

@@ -133,7 +133,16 @@ def _march(em, step, t0, t1, rtol, first_step, max_step, y0, t_eval, atol, *leav
     counters = call.output("counters", (4,), "i64", zero=True)
     call.output("state", (2,), zero=True)
     call.run()
-    return [_settle(em, out), ts, ys, em.scalars(counters)]
+    counters = em.scalars(counters)
+    _pad(em, ts.name, em.let(counters.entries[1] + 1), capacity)
+    return [_settle(em, out), ts, ys, counters]
+
+
+def _pad(em: Emitter, ts: Name, count, capacity: int):
+    """Repeat the last step time to the end: steps of length zero."""
+    last = em.let(ir.Load(ts, count - 1))
+    name = em.fresh("i")
+    em.emit(ir.Loop(name, count, index(capacity), [ir.Store(ts, Name(name, "i64"), last)]))
 
 
 @lowering(solution.replay_p)

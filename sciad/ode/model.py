@@ -23,7 +23,7 @@ import numpy as np
 
 from sciad.compiler import llvm
 from sciad.compiler import loops as ir
-from sciad.compiler.environment import Environment, rebuild
+from sciad.compiler.environment import Environment, environment_of, rebuild
 from sciad.compiler.loops import Name
 from sciad.compiler.lower import lower_body
 from sciad.compiler.passes import optimise
@@ -255,7 +255,7 @@ _MOST_MODELS = 256
 
 def model_of(fun: Callable, args: tuple, n: int) -> tuple[Model | CallbackModel, list]:
     """The model of ``fun(t, y, *args)``, and the leaves of its theta."""
-    environment = Environment(fun)
+    environment = environment_of(fun)
     given, structure = tree.flatten(args)
     static = tuple((k, type(x), x) for k, x in enumerate(given) if _is_static(x))
     dynamic = [_leaf(x) for x in given if not _is_static(x)]

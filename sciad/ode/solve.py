@@ -209,6 +209,9 @@ class _Problem:
         variables = (ts, self.y0, times, *self.leaves)
         if not any(isinstance(x, Array) for x in variables):
             return out
+        for x in (out, ys, ts):
+            if isinstance(x, np.ndarray):
+                x.flags.writeable = False  # saved for the backward pass as it is
         return solution_p(out, ys, steps, *variables, **self.params)
 
     def _result(self, times, out, steps, counters) -> OdeResult:
@@ -316,9 +319,9 @@ def _times(t_eval, t0, t1):
         return times
     ts, a, b = (np.asarray(plain(x)) for x in (times, t0, t1))
     sign = 1.0 if b >= a else -1.0
-    if np.any(np.diff(ts) * sign < 0):
+    if (ts[1:] * sign < ts[:-1] * sign).any():
         raise ArgumentError(f"solve_ivp: t_eval is not sorted from t0 to t1{at_line()}")
-    if len(ts) and not (np.all((ts - a) * sign >= 0) and np.all((b - ts) * sign >= 0)):
+    if len(ts) and not (ts[0] * sign >= a * sign and ts[-1] * sign <= b * sign):
         raise ArgumentError(f"solve_ivp: t_eval, from {ts[0]:g} to {ts[-1]:g}, leaves t_span "
                             f"({a:g}, {b:g}){at_line()}")
     return times

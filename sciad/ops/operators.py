@@ -52,6 +52,7 @@ def _binary(primitive, op):
                 tape = interp.tape
                 tape.append((pull_left, left_partial, z, x, interp.keep(other), self._node))
                 return Array(z, interp, len(tape) - 1)
+        other = _listed(other)
         if not _accepts(other):
             return NotImplemented
         return bind(primitive, (self, other), empty)
@@ -72,11 +73,17 @@ def _binary(primitive, op):
                 tape = interp.tape
                 tape.append((pull_right, right_partial, z, interp.keep(other), x, self._node))
                 return Array(z, interp, len(tape) - 1)
+        other = _listed(other)
         if not _accepts(other):
             return NotImplemented
         return bind(primitive, (other, self), empty)
 
     return forward, reflected
+
+
+def _listed(other):
+    """A list beside an Array means an array, as in NumPy."""
+    return pack_plain(other) if isinstance(other, (list, tuple)) else other
 
 
 def _accepts(other) -> bool:

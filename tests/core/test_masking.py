@@ -46,7 +46,7 @@ HARMLESS = [
     (lambda x: np.sum(np.where(x > 0, np.sqrt(x[:, None] * np.ones(2)).sum(1), 0.0)), [0, 0.5, 0]),
     (lambda x: np.stack([np.sqrt(x[0]), x[1] ** 2])[1], [0, 8, 0]),
     (lambda x: np.where(x[0] > 0, np.sqrt(x[0]), 5.0) + x[1], [0, 1, 0]),
-    (buffer_overwritten, [0, 1, 0]),
+    (buffer_overwritten, [0, 1.25, 0]),
     (buffer_filled, [0, 0.25, 0]),
     (branchy_by_mask, [0, 0.25, 0]),
 ]
@@ -56,7 +56,8 @@ HARMLESS = [
 def test_dropped_entries_are_zero(function, expected):
     np.testing.assert_allclose(sciad.grad(function)(X), expected)
     v = np.array([1.0, 2.0, -1.0])
-    np.testing.assert_allclose(sciad.grad(lambda x: function(x) * 2)(X) @ v, 2 * np.dot(expected, v))
+    doubled = sciad.grad(lambda x: function(x) * 2)(X)
+    np.testing.assert_allclose(doubled @ v, 2 * np.dot(expected, v))
 
 
 HONEST = [
