@@ -362,12 +362,15 @@ class _Shadow:
         self.present, self.origin = present, origin
 
     def _choose(self, question) -> bool:
-        """The answer that leads to a path not yet checked, if one does."""
+        """A path not yet checked; else the way to one; else any."""
+        covered, paths = self.jump.covered, question.paths
         for answer in (True, False):
-            path = question.paths[answer]
-            if path.end is not None and any(p not in self.jump.covered for p in below(path)):
+            if paths[answer].end is not None and paths[answer] not in covered:
                 return answer
-        return question.paths[True].end is not None
+        for answer in (True, False):
+            if paths[answer].end is not None and any(p not in covered for p in below(paths[answer])):
+                return answer
+        return paths[True].end is not None
 
     def finish(self, end):
         known = self.path.end if self.path is not None else None
