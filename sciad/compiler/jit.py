@@ -24,8 +24,10 @@ from sciad.core import tree
 from sciad.core.array import Array, current, has_data, unwrap_plain
 from sciad.core.errors import ArgumentError, NoRuleError, RecordError, SciadError
 from sciad.core.graph import Graph, type_of
+from sciad.core.masking import has_nan
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves, recording
+from sciad.core.transforms import Taken
 from sciad.ops.control import BufferFull, loop_capacity
 
 _STATIC = (bool, str, bytes, type(None), np.bool_)
@@ -77,9 +79,13 @@ def jit(f: Callable | None = None, *, static_argnames: Iterable[str] = (),
 
 
 class Specialisation:
-    """A function recorded for one kind of arguments."""
+    """A function recorded for one kind of arguments.
 
-    __slots__ = ("graph", "structure", "single", "kernel", "keep", "seconds", "calls", "reason")
+    `differentiates` tells that a gradient was taken inside. If its result holds a NaN, the call is
+    repeated eagerly, where singular points of entries that a selection dropped are masked.
+    """
+
+    __slots__ = ("graph", "structure", "single", "differentiates", "kernel", "keep", "seconds", "calls", "reason")
 
     def __init__(self, graph: Graph, structure, keep, seconds: float):
         self.graph = graph
@@ -130,6 +136,8 @@ class Jitted:
             outs = found.kernel(*self._environment.leaves, *args)
         except BufferFull:
             return self._grow(args, {})
+        if found.differentiates and has_nan(outs):
+            return self.f(*args)
         return outs[0] if found.single else tree.unflatten(found.structure, outs)
 
     def _grow(self, args, kwargs):
@@ -155,6 +163,8 @@ class Jitted:
                 outs = found.kernel(*leaves)
             except BufferFull:
                 return self._grow(args, kwargs)
+            if found.differentiates and has_nan(outs):
+                return self.f(*args, **kwargs)
             self._remember(found, args, kwargs)
         return tree.unflatten(found.structure, [unwrap_plain(x) for x in outs])
 
@@ -221,7 +231,7 @@ class Jitted:
         warnings.warn(f"jit: {name} runs eagerly: {reason}", FallbackWarning, stacklevel=4)
 
     def _specialise(self, leaves, structure, fixed, static, environment) -> Specialisation:
-        start = time.perf_counter()
+        start, taken = time.perf_counter(), Taken.count
         captured = len(environment.leaves)
 
         def run(*xs):
@@ -241,6 +251,7 @@ class Jitted:
             recorded = self._record(run, types, leaves)
         found = Specialisation(recorded.graph, recorded.structure, environment.keep,
                                time.perf_counter() - start)
+        found.differentiates = Taken.count > taken
         try:
             found.kernel = kernel_of(recorded.graph, _kernel_name(self.f))
             found.seconds.update(found.kernel.seconds)

@@ -25,11 +25,15 @@ from sciad.compiler.lower import Lowered, lower, lower_body, lowering
 from sciad.compiler.passes import optimise
 from sciad.compiler.values import FIRST_STATUS, Buffer, Unsupported
 from sciad.core.graph import Graph
+from sciad.core.masking import has_nan
 from sciad.core.rules import General
+from sciad.core.transforms import vjp_unstaged
 from sciad.ops.control import (
     _filled,
+    _float_results,
     _is_float,
     _out_types,
+    _split,
     _spread,
     cotangent_graph,
     tangent_graph,
@@ -180,7 +184,11 @@ def _call_vjp(cotangents, needs, outs, args, params):
     wanted = tuple(need and _is_float(var.type)
                    for need, var in zip(needs, graph.inputs, strict=True))
     seeds = _filled(cotangents, _out_types(graph))
-    parts = iter(call_p(*args, *seeds, graph=cotangent_graph(graph, wanted)))
+    parts = list(call_p(*args, *seeds, graph=cotangent_graph(graph, wanted)))
+    if has_nan(parts):  # singular points of dropped entries are masked by the eager pass
+        chosen, rest = _split(wanted, args)
+        parts = vjp_unstaged(_float_results(graph, wanted, rest), chosen)[1](seeds)
+    parts = iter(parts)
     return [next(parts) if want else None for want in wanted]
 
 

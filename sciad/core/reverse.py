@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core.array import Array
-from sciad.core.errors import SciadError, user_line
+from sciad.core.errors import SciadError, user_place
 from sciad.core.graph import type_of
 from sciad.core.primitive import Interpreter, Primitive, bind
 from sciad.core.rules import MINUS, SAME, Linear, Tools
@@ -91,7 +91,7 @@ class Reverse(Interpreter):
         if x.base is None and not x.flags.writeable:
             return x
         if id(x) not in self.guards:
-            self.guards[id(x)] = (x, fingerprint(x), user_line())
+            self.guards[id(x)] = (x, fingerprint(x), user_place())
         return x
 
 
@@ -111,11 +111,11 @@ class Tape:
 
     def pull(self, seeds: list[tuple[int, Any]], leaves: int) -> list:
         """The cotangents of the first `leaves` entries, from (node, cotangent) pairs."""
-        for array, mark, line in self.guards.values():
+        for array, mark, (file, line) in self.guards.values():
             if fingerprint(array) != mark:
                 raise SciadError(
-                    f"an array of shape {array.shape} used at {line} was overwritten before the "
-                    "backward pass, which needs its old content; write into a copy instead"
+                    f"an array of shape {array.shape} used at {file}:{line} was overwritten "
+                    "before the backward pass, which needs its old content; write into a copy instead"
                 )
         entries = self.entries
         cot: list[Any] = [None] * len(entries)

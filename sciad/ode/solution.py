@@ -79,7 +79,7 @@ def march(model, method, t0, t1, y0, t_eval, controls, leaves, max_steps, capaci
             break
         ts, ys = _grown(ts), _grown(ys)
     count = counters[1] + 1
-    return out, ts[:count], ys[:count], counters, status
+    return out, ts[:count].copy(), ys[:count].copy(), counters, status
 
 
 def _grown(x):

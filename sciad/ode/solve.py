@@ -317,7 +317,10 @@ def _times(t_eval, t0, t1):
     times = _vector(t_eval, "t_eval")
     if _abstract(times, t0, t1):
         return times
-    ts, a, b = (np.asarray(plain(x)) for x in (times, t0, t1))
+    if not isinstance(times, Array):
+        times = times.copy()
+        times.flags.writeable = False  # the solution's own; the caller may reuse theirs
+    ts, a, b = plain(times), float(plain(t0)), float(plain(t1))
     sign = 1.0 if b >= a else -1.0
     if (ts[1:] * sign < ts[:-1] * sign).any():
         raise ArgumentError(f"solve_ivp: t_eval is not sorted from t0 to t1{at_line()}")
@@ -345,6 +348,9 @@ def _steps(steps, t0, t1):
 
 
 def _controls(rtol, atol, first_step, max_step, n):
+    if (type(rtol) is type(atol) is float and first_step is None and max_step == np.inf
+            and 0 <= rtol < 1 and atol >= 0):
+        return rtol, np.full(n, atol), 0.0, np.inf
     rtol = _number(rtol, "rtol")
     if not isinstance(atol, Array):
         atol = np.asarray(atol, float)
