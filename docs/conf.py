@@ -4,7 +4,7 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # for _mathml and _supported
+sys.path.insert(0, str(Path(__file__).parent))  # for the extensions beside it
 
 project = "sciad"
 author = "sciad contributors"
@@ -18,6 +18,7 @@ extensions = [
     "myst_parser",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "_executed",
     "_mathml",
     "_supported",
 ]
@@ -57,14 +58,16 @@ html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["sciad.css"]
 html_show_sourcelink = False
-html_sidebars = {"quickstart": [], "benchmarks": [], "design": []}
+single_pages = ["quickstart", "errors", "compiler", "benchmarks", "design"]
+html_sidebars = {page: [] for page in single_pages}
 html_theme_options = {
     "logo": {"text": "sciad"},
     "navbar_align": "left",
+    "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher"],
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": dict.fromkeys(["quickstart", "benchmarks", "design"], ["page-toc"]),
+    "secondary_sidebar_items": dict.fromkeys(single_pages, ["page-toc"]),
     "pygments_light_style": "tango",
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import operator
 import sys
 import types
 from collections import OrderedDict
@@ -47,7 +48,7 @@ class Environment:
         Objects whose identity is in the key (kept alive with it).
     """
 
-    __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_frozen")
+    __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_contained")
 
     def __init__(self, function: Callable):
         self.leaves: list[Any] = []
@@ -55,17 +56,21 @@ class Environment:
         self._account: list[Any] = []
         self._seen: dict[int, int] = {}
         self._watched: list[tuple[Any, Any, Any]] = []
-        self._frozen = True
+        self._contained: list[tuple[Any, tuple, tuple]] = []
         self._visit(function)
         self._seen = {}
         self.key = tuple(self._account)
 
     def unchanged(self) -> bool:
         """Whether another walk would surely find the same objects (a cheap check)."""
-        if not self._frozen:
-            return False
         for holder, name, value in self._watched:
             if (_contents(holder) if name is None else holder.get(name)) is not value:
+                return False
+        for holder, names, values in self._contained:
+            if len(holder) != len(values):
+                return False
+            now = holder.values() if names else holder
+            if not all(map(operator.is_, now, values)) or names and tuple(holder) != names:
                 return False
         return True
 
@@ -102,7 +107,11 @@ class Environment:
             self._watched += [(x.__globals__, name, v)
                               for name, v in zip(names, values, strict=True)]
         elif type(x) not in (tuple, types.MethodType):
-            self._frozen = False
+            holder = x if type(x) in (list, dict) else vars(x)
+            if type(holder) is list:
+                self._contained.append((holder, (), tuple(holder)))
+            else:
+                self._contained.append((holder, tuple(holder), tuple(holder.values())))
 
 
 def _parts(x: Any) -> tuple[Any, list] | None:

@@ -41,10 +41,11 @@ def pull_masked(entries: list, seeds: list[tuple[int, Any]], leaves: int) -> lis
     cots = _Cotangents(len(entries))
     for node, seed in seeds:
         cots.add(node, seed, np.ones(shape_of(seed), bool)[()])
-    for i in range(len(entries) - 1, leaves - 1, -1):
-        if cots.value[i] is not None:
-            _PULLS[entries[i][0]](entries[i], cots.value[i], cots.live[i], cots)
-            cots.value[i] = None
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for i in range(len(entries) - 1, leaves - 1, -1):
+            if cots.value[i] is not None:
+                _PULLS[entries[i][0]](entries[i], cots.value[i], cots.live[i], cots)
+                cots.value[i] = None
     return cots.value[:leaves]
 
 

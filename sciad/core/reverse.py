@@ -117,18 +117,24 @@ class Tape:
                     f"an array of shape {array.shape} used at {file}:{line} was overwritten "
                     "before the backward pass, which needs its old content; write into a copy instead"
                 )
-        entries = self.entries
-        cot: list[Any] = [None] * len(entries)
-        own: set[int] = set()
+        cot: list[Any] = [None] * len(self.entries)
         for node, seed in seeds:
             add(cot, node, seed)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            self._sweep(cot, leaves)
+        return cot[:leaves]
+
+    def _sweep(self, cot: list, leaves: int) -> None:
+        """The pass itself. Singular points are told by their infinities and NaNs in the result,
+        not by NumPy's warnings about lines that the user has not written."""
+        entries = self.entries
+        own: set[int] = set()
         for i in range(len(entries) - 1, leaves - 1, -1):
             g = cot[i]
             if g is not None:
                 cot[i] = None
                 entry = entries[i]
                 entry[0](entry, g, cot, i, own)
-        return cot[:leaves]
 
 
 def add(cot, node, part):
