@@ -15,8 +15,9 @@ import dataclasses
 import operator
 import sys
 import types
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,26 @@ from sciad.core.array import Array
 
 _BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex)
 _MOST_ENTRIES = 256
-_LIBRARIES = {"sciad", "numpy", "scipy", "optree", "llvmlite", "matplotlib", *sys.stdlib_module_names}
+_LIBRARIES = {"sciad", "numpy", "scipy", "optree", "llvmlite", "matplotlib",
+              *sys.stdlib_module_names}
+
+SEEN_THROUGH: dict[type, Callable[[Any], Callable]] = {}
+"""Wrappers that stand for the function inside: type -> how to get at it."""
 
 
 def is_leaf(x: Any) -> bool:
     """Whether `x` is a number or an array that compiled code takes as an input."""
     if isinstance(x, (float, Array)):
         return True
-    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "fciub"
+    if not isinstance(x, (np.ndarray, np.generic)):
+        return False
+    return x.dtype.kind in "fciub" or x.dtype.hasobject and holds_arrays(x)
+
+
+def holds_arrays(x: np.ndarray) -> bool:
+    """Whether NumPy made an object array of differentiated values."""
+    return x.size > 0 and all(isinstance(entry, (Array, float, int, np.generic)) for entry in x.flat
+                              ) and any(type(entry) is Array for entry in x.flat)
 
 
 class Environment:
@@ -48,7 +61,7 @@ class Environment:
         Objects whose identity is in the key (kept alive with it).
     """
 
-    __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_contained")
+    __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_contained", "_odd")
 
     def __init__(self, function: Callable):
         self.leaves: list[Any] = []
@@ -57,12 +70,15 @@ class Environment:
         self._seen: dict[int, int] = {}
         self._watched: list[tuple[Any, Any, Any]] = []
         self._contained: list[tuple[Any, tuple, tuple]] = []
+        self._odd = False
         self._visit(function)
         self._seen = {}
         self.key = tuple(self._account)
 
     def unchanged(self) -> bool:
         """Whether another walk would surely find the same objects (a cheap check)."""
+        if self._odd:
+            return False
         for holder, name, value in self._watched:
             if (_contents(holder) if name is None else holder.get(name)) is not value:
                 return False
@@ -106,12 +122,15 @@ class Environment:
             self._watched += [(cell, None, _contents(cell)) for cell in x.__closure__ or ()]
             self._watched += [(x.__globals__, name, v)
                               for name, v in zip(names, values, strict=True)]
-        elif type(x) not in (tuple, types.MethodType):
-            holder = x if type(x) in (list, dict) else vars(x)
-            if type(holder) is list:
-                self._contained.append((holder, (), tuple(holder)))
-            else:
-                self._contained.append((holder, tuple(holder), tuple(holder.values())))
+        elif type(x) is list:
+            self._contained.append((x, (), tuple(x)))
+        elif type(x) is dict:
+            self._contained.append((x, tuple(x), tuple(x.values())))
+        elif _is_record(x) and not _slots(type(x)):
+            state = vars(x)
+            self._contained.append((state, tuple(state), tuple(state.values())))
+        elif not isinstance(x, (tuple, types.MethodType, partial)):
+            self._odd = True  # a container that is cheapest to walk again
 
 
 def _parts(x: Any) -> tuple[Any, list] | None:
@@ -126,26 +145,55 @@ def _parts(x: Any) -> tuple[Any, list] | None:
             *cells, x.__defaults__, x.__kwdefaults__, *values]
     if kind is types.MethodType:
         return ("method",), [x.__func__, x.__self__]
-    if kind in (list, tuple):
-        return ((kind, len(x)), list(x)) if len(x) <= _MOST_ENTRIES else None
-    if kind is dict:
+    if kind is partial:
+        return (kind,), [x.func, x.args, x.keywords]
+    if kind in SEEN_THROUGH:
+        return (kind,), [SEEN_THROUGH[kind](x)]
+    if isinstance(x, (list, tuple, deque)):
+        return ((kind, len(x)), [*x, *_extra(x)]) if len(x) <= _MOST_ENTRIES else None
+    if isinstance(x, dict):
         if len(x) > _MOST_ENTRIES or not all(isinstance(k, (str, int)) for k in x):
             return None
-        return (dict, tuple(x)), list(x.values())
+        return (kind, tuple(x)), [*x.values(), *_extra(x)]
+    if isinstance(x, (set, frozenset)):
+        return (kind, frozenset(x)), _extra(x)
     if _is_record(x):
-        state = vars(x)
+        state = _state(x)
         return ("object", kind, tuple(state)), list(state.values())
     return None
 
 
+def _extra(container) -> list:
+    """The attributes of a container of a user's class, as one more thing that it holds."""
+    state = getattr(container, "__dict__", None)
+    return [state] if state else []
+
+
 def _is_record(x) -> bool:
-    """An instance of a user's class that is no more than its ``__dict__``."""
+    """An instance of a user's class that is no more than its attributes."""
     kind = type(x)
-    return (isinstance(getattr(x, "__dict__", None), dict) and not isinstance(x, (type, Array))
-            and (kind.__module__.partition(".")[0] not in _LIBRARIES
-                 or dataclasses.is_dataclass(x))
-            and not isinstance(x, types.ModuleType)
-            and kind.__reduce_ex__ is object.__reduce_ex__ and len(vars(x)) <= _MOST_ENTRIES)
+    if kind is types.SimpleNamespace:
+        return len(vars(x)) <= _MOST_ENTRIES
+    if isinstance(x, (type, Array, types.ModuleType, list, tuple, deque, dict, set, frozenset)):
+        return False
+    return ((kind.__module__.partition(".")[0] not in _LIBRARIES or dataclasses.is_dataclass(x))
+            and (isinstance(getattr(x, "__dict__", None), dict) or bool(_slots(kind)))
+            and kind.__reduce_ex__ is object.__reduce_ex__ and len(_state(x)) <= _MOST_ENTRIES)
+
+
+def _slots(kind: type) -> list[str]:
+    names: list[str] = []
+    for base in kind.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        names += [slots] if isinstance(slots, str) else slots
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
+
+
+def _state(x) -> dict[str, Any]:
+    """The attributes of an object, in ``__dict__`` and in slots."""
+    state = dict(getattr(x, "__dict__", ()))
+    state.update((name, getattr(x, name)) for name in _slots(type(x)) if hasattr(x, name))
+    return state
 
 
 def _contents(cell):
@@ -213,21 +261,34 @@ class Rebuilder:
         if kind is types.MethodType:
             function = self.build(x.__func__)
             return types.MethodType(function, self.build(x.__self__))
-        if kind is tuple:
-            out = self.seen[id(x)] = tuple(map(self.build, x))
+        if kind in SEEN_THROUGH:
+            return self.build(SEEN_THROUGH[kind](x))
+        if kind is partial:
+            out = self.seen[id(x)] = partial(self.build(x.func), *self.build(x.args),
+                                             **self.build(x.keywords))
             return out
-        if kind is list:
-            out = self.seen[id(x)] = []
-            out.extend(map(self.build, x))
-            return out
-        if kind is dict:
-            out = self.seen[id(x)] = {}
-            out.update((k, self.build(v)) for k, v in x.items())
+        if isinstance(x, tuple):
+            out = self.seen[id(x)] = tuple.__new__(kind, map(self.build, tuple(x)))
+            self._attributes(out, x)
             return out
         out = self.seen[id(x)] = copy.copy(x)
-        for name, value in list(vars(x).items()):
-            vars(out)[name] = self.build(value)
+        if isinstance(x, (list, deque)):
+            out.clear()
+            out.extend(map(self.build, x))
+            self._attributes(out, x)
+        elif isinstance(x, dict):
+            out.update((k, self.build(v)) for k, v in x.items())
+            self._attributes(out, x)
+        elif isinstance(x, (set, frozenset)):
+            self._attributes(out, x)
+        else:
+            for name, value in _state(x).items():
+                object.__setattr__(out, name, self.build(value))
         return out
+
+    def _attributes(self, out, x):
+        for state in _extra(x):
+            vars(out).update(self.build(state))
 
     def _function(self, f):
         names, values = _read_globals(f)

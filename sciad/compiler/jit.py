@@ -24,7 +24,6 @@ from sciad.core import tree
 from sciad.core.array import Array, current, has_data, unwrap_plain
 from sciad.core.errors import ArgumentError, NoRuleError, RecordError, SciadError
 from sciad.core.graph import Graph, type_of
-from sciad.core.masking import has_nan
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves, recording
 from sciad.core.transforms import Taken
@@ -136,7 +135,7 @@ class Jitted:
             outs = found.kernel(*self._environment.leaves, *args)
         except BufferFull:
             return self._grow(args, {})
-        if found.differentiates and has_nan(outs):
+        if found.differentiates and _any_nan(outs):
             return self.f(*args)
         return outs[0] if found.single else tree.unflatten(found.structure, outs)
 
@@ -163,7 +162,7 @@ class Jitted:
                 outs = found.kernel(*leaves)
             except BufferFull:
                 return self._grow(args, kwargs)
-            if found.differentiates and has_nan(outs):
+            if found.differentiates and _any_nan(outs):
                 return self.f(*args, **kwargs)
             self._remember(found, args, kwargs)
         return tree.unflatten(found.structure, [unwrap_plain(x) for x in outs])
@@ -393,6 +392,17 @@ def _signature(x: Any) -> Any:
         return ((inner.shape, inner.dtype.char) if not inner.weak or has_data(x) else float)
     inner = type_of(x)
     return (inner.shape, inner.dtype.char, inner.weak)
+
+
+def _any_nan(outs: list) -> bool:
+    """Whether a result holds a NaN: the sum of squares is NaN then, and only then."""
+    for x in outs:
+        if type(x) is Array:
+            continue
+        square = np.vdot(x, x) if type(x) is np.ndarray else x
+        if square != square:
+            return True
+    return False
 
 
 def _quick_signature(x: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from sciad.compiler import loops as ir
 from sciad.compiler.loops import Name
 from sciad.compiler.values import (
+    DEEPEST,
     SMALL,
     Buffer,
     Emitter,
@@ -59,17 +60,18 @@ class Lowered:
     constants: list
     statuses: list[Exception]
     owners: list
+    inlinable: bool
 
 
-def lower(graph: Graph, name: str = "kernel") -> Lowered:
-    """The graph as one function of the loop IR.
+def lower(graph: Graph, name: str = "kernel", inline: bool = False) -> Lowered:
+    """The graph as one function of the loop IR; `inline` as in `Emitter`.
 
     Raises
     ------
     Unsupported
         If a primitive or a dtype has no native form.
     """
-    em = Emitter()
+    em = Emitter(inline=inline)
     params, kinds, inputs = [], [], []
     for var in graph.inputs:
         shape, kind = var.type.shape, kind_of(var.type.dtype)
@@ -94,7 +96,7 @@ def lower(graph: Graph, name: str = "kernel") -> Lowered:
                    kinds + ["array"] * len(em.constants) + ["ptr"] * len(em.pointers)
                    + ["array"] * arrays, results,
                    [array for _, array in em.constants] + [x for _, x, _ in em.pointers],
-                   em.statuses, [owner for *_, owner in em.pointers])
+                   em.statuses, [owner for *_, owner in em.pointers], em.inlinable)
 
 
 def _store_outputs(em: Emitter, graph: Graph, outs: list[Value]):
@@ -102,16 +104,28 @@ def _store_outputs(em: Emitter, graph: Graph, outs: list[Value]):
         outs = [Scalars(a.type.shape, kind_of(a.type.dtype), []) for a in graph.outputs]
     arrays, slots, results = [], [], []
     for atom, value in zip(graph.outputs, outs, strict=True):
-        label = em.fresh("y")
         kind = kind_of(atom.type.dtype)
+        made_here = _take_alloc(em, value)
+        label = made_here or em.fresh("y")
         if atom.type.shape:
             arrays.append((label, f"ptr<{kind}>"))
         else:
             slots.append((label, f"ptr<{kind}>"))
             results.append(kind)
-        if not em.dead:
+        if not em.dead and not made_here:
             em.store(value, Name(label, f"ptr<{kind}>"))
     return arrays + slots, results
+
+
+def _take_alloc(em: Emitter, value: Value) -> str:
+    """The name of a buffer that the kernel made and no other output has taken: the caller's
+    array then stands in its place."""
+    if type(value) is Buffer:
+        for alloc in em.allocs:
+            if alloc.name == value.name.name and alloc.count.value == size_of(value.shape):
+                em.allocs.remove(alloc)
+                return alloc.name
+    return ""
 
 
 def lower_body(em: Emitter, graph: Graph, inputs: list[Value]) -> list[Value]:
@@ -129,7 +143,7 @@ def lower_body(em: Emitter, graph: Graph, inputs: list[Value]) -> list[Value]:
         if function is None:
             raise Unsupported(f"no native form of {equation.primitive} ({equation.where})")
         operands = [read(atom) for atom in equation.inputs]
-        reusable = [_reusable(atom, value, uses)
+        reusable = [_reusable(atom, value, uses) and equation.inputs.count(atom) == 1
                     for atom, value in zip(equation.inputs, operands, strict=True)]
         outs = function(em, Step(equation, reusable), *operands)
         if em.dead:
@@ -173,6 +187,6 @@ def _keep(em: Emitter, value: Value, uses: int) -> Value:
     """A value as its consumers shall find it."""
     if size_of(value.shape) <= SMALL:
         return em.scalars(value)
-    if type(value) is Virtual and value.computed and uses > 1:
+    if type(value) is Virtual and (value.computed and uses > 1 or value.depth > DEEPEST):
         return em.to_buffer(value)
     return value

@@ -65,16 +65,26 @@ class Buffer:
 @dataclass(slots=True)
 class Virtual:
     """`at(indices)` is the entry; `flat(i)`, where there is one, the i-th in C order. `computed`
-    tells an expression that costs something from one that only moves entries."""
+    tells an expression that costs something from one that only moves entries; `depth` counts the
+    operations between it and memory."""
 
     shape: tuple[int, ...]
     kind: str
     at: Callable[[tuple[Expr, ...]], Expr]
     flat: Callable[[Expr], Expr] | None = None
     computed: bool = True
+    depth: int = 1
 
 
 Value = Scalars | Buffer | Virtual
+
+DEEPEST = 32
+"""Operations that one virtual value may stand for; a longer chain is cut by a buffer."""
+
+
+def depth_of(*values: Value) -> int:
+    """The depth of a virtual value made from these."""
+    return 1 + max((x.depth for x in values if type(x) is Virtual), default=0)
 
 
 def flat_index(shape: tuple[int, ...], indices: Sequence[Expr]) -> Expr:
@@ -114,7 +124,11 @@ def unflatten_index(shape: tuple[int, ...], place: Expr) -> tuple[Expr, ...]:
 
 @dataclass
 class Emitter:
-    """Collects statements; makes names, buffers and loops."""
+    """Collects statements; makes names, buffers and loops.
+
+    With `inline`, calls through function pointers are replaced by calls that LLVM can inline: more
+    to compile, faster to run.
+    """
 
     block: list = field(default_factory=list)
     allocs: list = field(default_factory=list)
@@ -122,6 +136,8 @@ class Emitter:
     statuses: list[Exception] = field(default_factory=list)
     functions: list = field(default_factory=list)
     pointers: list[tuple[Name, int, object]] = field(default_factory=list)
+    inline: bool = False
+    inlinable: bool = False
     count: int = 0
     dead: bool = False
 
@@ -169,21 +185,26 @@ class Emitter:
             self.block = outer
 
     @contextmanager
-    def loop(self, extent: int | Expr, reverse: bool = False):
-        """A loop over 0 <= i < extent; yields the index."""
+    def loop(self, extent: int | Expr, reverse: bool = False, parallel: bool = False):
+        """A loop over 0 <= i < extent; yields the index. `parallel`: no iteration touches an
+        element that another one writes."""
+        if type(extent) is int and extent == 1:
+            yield index(0)
+            return
         name = self.fresh("i")
         stop = index(extent) if isinstance(extent, int) else extent
         with self.nested() as body:
             yield Name(name, "i64")
-        self.emit(ir.Loop(name, index(0), stop, body, reverse))
+        self.emit(ir.Loop(name, index(0), stop, body, reverse, parallel))
 
     @contextmanager
-    def loops(self, shape: Sequence[int]):
+    def loops(self, shape: Sequence[int], parallel: bool = False):
         """Nested loops over a shape; yields the indices."""
         if not shape:
             yield ()
             return
-        with self.loop(shape[0]) as first, self.loops(shape[1:]) as rest:
+        with self.loop(shape[0], parallel=parallel) as first, \
+                self.loops(shape[1:], parallel) as rest:
             yield (first, *rest)
 
     def pointer(self, address: int, owner: object) -> Name:
@@ -214,7 +235,7 @@ class Emitter:
             entries = [value] if not shape else np.asarray(value).ravel().tolist()
             return Scalars(shape, kind, [Const(_python(x, kind), kind) for x in entries])
         first = np.ravel(value)[0]
-        if (np.asarray(value) == first).all():
+        if _uniform(np.asarray(value), first):
             entry = Const(_python(first, kind), kind)
             return Virtual(shape, kind, lambda indices: entry, lambda i: entry, computed=False)
         name = Name(self.fresh("k"), f"ptr<{kind}>")
@@ -271,22 +292,30 @@ class Emitter:
         return self.scalars(value) if size_of(value.shape) <= SMALL else self.to_buffer(value)
 
     def store(self, value: Value, out: Name, offset: Expr | None = None) -> None:
-        """Write all entries to memory, in C order, from an offset on."""
+        """Write all entries to memory that `value` does not read, in C order, from an offset on."""
         offset = offset or index(0)
         if type(value) is Scalars:
             for k, entry in enumerate(value.entries):
                 self.emit(ir.Store(out, _plus(offset, index(k)), entry))
         elif type(value) is Buffer or value.flat is not None:
-            with self.loop(size_of(value.shape)) as i:
+            with self.loop(size_of(value.shape), parallel=True) as i:
                 self.emit(ir.Store(out, _plus(offset, i), self.element(value, i)))
         else:
-            with self.loops(value.shape) as indices:
+            with self.loops(value.shape, parallel=True) as indices:
                 place = flat_index(value.shape, indices)
                 self.emit(ir.Store(out, _plus(offset, place), value.at(indices)))
 
 
 FIRST_STATUS = 2000
 """Statuses from here on stand for the exceptions of the program, in order."""
+
+
+def _uniform(value: np.ndarray, first) -> bool:
+    """Whether all entries are `first`, signs of zeros included."""
+    same = value == first
+    if value.dtype.kind == "f":
+        same &= np.signbit(value) == np.signbit(first)
+    return bool(same.all())
 
 
 def _python(x, kind):
@@ -297,7 +326,7 @@ def convert(expr: Expr, kind: str) -> Expr:
     """An expression in another type."""
     if expr.type == kind:
         return expr
-    if type(expr) is Const:
+    if type(expr) is Const and (kind[0] == "f" or np.isfinite(expr.value)):
         return Const(_python(expr.value, kind), kind)
     if kind == "i1":
         return expr.ne(0)

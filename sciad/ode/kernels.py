@@ -21,6 +21,7 @@ arguments.  Arrays are float64 and C-contiguous: states row by row (``ys`` is (c
 elements.  ``t_eval`` runs in the direction of integration and lies between t0 and t1.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 from sciad.compiler import llvm, loops
@@ -74,3 +75,32 @@ def load(kind: str, tableau: Tableau, n: int):
     Function pointers are passed as integers.  Returns None, or a status that is not OK.
     """
     return _compiled(kind, tableau, dimension(n))
+
+
+def inlined(kind: str, tableau: Tableau, n: int, models: dict[str, str], name: str) -> Function:
+    """The program of a kernel that calls functions of its own module instead of pointers.
+
+    `models` names the function that stands for each pointer; the pointers are no longer
+    parameters.
+    """
+    function, _ = program(kind, tableau, dimension(n))
+    params = [param for param in function.params if param[0] not in models]
+    return replace(function, name=name, params=params, body=_retargeted(function.body, models))
+
+
+def _retargeted(body: list, models: dict[str, str]) -> list:
+    def new(s):
+        match s:
+            case loops.Call() if isinstance(s.target, loops.Name) and s.target.name in models:
+                return replace(s, target=models[s.target.name])
+            case loops.Loop():
+                return replace(s, body=_retargeted(s.body, models))
+            case loops.While():
+                return replace(s, head=_retargeted(s.head, models),
+                               body=_retargeted(s.body, models))
+            case loops.If():
+                return replace(s, then=_retargeted(s.then, models),
+                               orelse=_retargeted(s.orelse, models))
+        return s
+
+    return [new(s) for s in body]

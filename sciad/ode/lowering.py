@@ -49,8 +49,17 @@ class _Call:
         return out
 
     def function(self, *kinds: str) -> None:
+        """The model's functions: behind pointers, or in the same module to be inlined."""
+        self.em.inlinable |= self.model.small
         for kind in kinds:
-            self.args[kind] = self.em.pointer(self.model.address(kind), self.model)
+            if self.inline:
+                self.args[kind] = _in_module(self.em, self.model.function(kind))
+            else:
+                self.args[kind] = self.em.pointer(self.model.address(kind), self.model)
+
+    @property
+    def inline(self) -> bool:
+        return self.em.inline and self.model.small
 
     def theta(self, name: str, leaves) -> None:
         """Leaves one after the other in one buffer."""
@@ -65,13 +74,19 @@ class _Call:
     def run(self) -> None:
         """Emit the call; a status stops the program with its exception."""
         em = self.em
-        kernel = kernels.load(self.kind, self.tableau, self.model.n)
-        pointer = em.pointer(kernel.__self__.address(self.kind), kernel)
-        args = []
-        for name, _ in kernels.parameters(self.kind, self.tableau):
-            args.append(self.args[name])
+        names = [name for name, _ in kernels.parameters(self.kind, self.tableau)]
+        if self.inline:
+            models = {name: self.args[name] for name in names if isinstance(self.args[name], str)}
+            target = _in_module(em, kernels.inlined(
+                self.kind, self.tableau, self.model.n, models,
+                f"{self.kind}_{self.tableau.name}_{self.model.key[:12]}"))
+            names = [name for name in names if name not in models]
+        else:
+            kernel = kernels.load(self.kind, self.tableau, self.model.n)
+            target = em.pointer(kernel.__self__.address(self.kind), kernel)
+        args = [self.args[name] for name in names]
         status = em.fresh("s")
-        em.emit(ir.Call(pointer, tuple(args), status))
+        em.emit(ir.Call(target, tuple(args), status))
         status = Name(status, "i64")
         with em.nested() as body:
             self._dispatch(status)
@@ -89,6 +104,13 @@ class _Call:
                 em.stop(exception)
             em.emit(ir.If(status.eq(code), stop, []))
         em.emit(ir.Return(status))
+
+
+def _in_module(em: Emitter, function: ir.Function) -> str:
+    """Add a function to the module under construction, once; gives its name."""
+    if all(known.name != function.name for known in em.functions):
+        em.functions.append(function)
+    return function.name
 
 
 def _as_double(em: Emitter, value):

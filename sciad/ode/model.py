@@ -46,9 +46,11 @@ from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves
 from sciad.core.transforms import jvp_unstaged, vjp_unstaged
+from sciad.ode import kernels
 from sciad.ops.control import cotangent_graph, tangent_graph
 
 F64 = "ptr<f64>"
+_MOST_INLINED = 40
 _SIGNATURES = {
     "rhs": [("t", "f64"), ("y", F64), ("theta", F64), ("dy", F64)],
     "jvp": [("t", "f64"), ("y", F64), ("theta", F64), ("tdot", "f64"), ("ydot", F64),
@@ -94,6 +96,17 @@ class Model:
     def floats(self) -> tuple[bool, ...]:
         """Which inputs of the graph can be differentiated."""
         return tuple(var.type.dtype.kind == "f" for var in self.graph.inputs)
+
+    @property
+    def small(self) -> bool:
+        """Whether inlining into the kernels pays."""
+        return self.n <= kernels.UNROLLED and len(self.graph) <= _MOST_INLINED
+
+    def function(self, kind: str) -> ir.Function:
+        """``rhs``, ``jvp`` or ``vjp`` in the loop IR, to be inlined."""
+        function = _lower(self, kind)
+        function.inline = "always"
+        return function
 
     def address(self, kind: str) -> int:
         """The pointer of ``rhs``, ``jvp`` or ``vjp``."""
