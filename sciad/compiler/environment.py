@@ -330,3 +330,18 @@ def environment_of(function: Callable) -> Environment:
 def rebuild(function: Callable, leaves: list) -> Callable:
     """`function` over other leaves (as many as `Environment(function).leaves`)."""
     return Rebuilder(leaves).build(function)
+
+
+def pure_run(function: Callable, key: tuple, leaves: list) -> Callable[[], bool]:
+    """A test, for after a run of a rebuilt function: has it left all that it reaches as it was?
+
+    `key` is the account of the environment before, `leaves` are the Arrays that stand in it.
+    """
+    nodes = [x._node for x in leaves]
+
+    def unchanged() -> bool:
+        after = Environment(function)
+        return (after.key == key and all(map(operator.is_, after.leaves, leaves))
+                and all(x._node is node for x, node in zip(leaves, nodes, strict=True)))
+
+    return unchanged

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sciad.compiler import loops
-from sciad.compiler.environment import Environment, rebuild
+from sciad.compiler.environment import SEEN_THROUGH, Environment, pure_run, rebuild
 from sciad.compiler.native import Kernel, call_p, kernel_of
 from sciad.compiler.values import Unsupported
 from sciad.core import tree
@@ -235,14 +235,15 @@ class Jitted:
 
         def run(*xs):
             function = rebuild(self.f, list(xs[:captured]))
+            unchanged = pure_run(function, environment.key, xs[:captured])
             rest = iter(xs[captured:])
             count = len(xs) - captured + len(fixed)
             given = [fixed[k] if k in fixed else next(rest) for k in range(count)]
             args, kwargs = tree.unflatten(structure, given)
             out = function(*args, **kwargs, **dict(static))
-            if Environment(function).key != environment.key:
+            if not unchanged():
                 raise RecordError("the function is not pure: it changes what it reaches outside "
-                                  "itself (a list, a counter, an attribute)")
+                                  "itself (a list, an array, a counter)")
             return out
 
         types = [type_of(x) for x in leaves]
@@ -288,6 +289,9 @@ class Jitted:
     def report(self) -> Report:
         """What was compiled, how long it took, and what runs eagerly."""
         return Report(self)
+
+
+SEEN_THROUGH[Jitted] = lambda jitted: jitted.f
 
 
 class _Call:

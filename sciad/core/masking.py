@@ -31,7 +31,9 @@ def has_nan(slopes: list) -> bool:
             if not has_data(slope):
                 continue
             slope = plain(slope)
-        if slope is not None and np.isnan(slope).any():
+        if slope is None:
+            continue
+        if slope != slope if type(slope) is np.float64 else np.isnan(slope).any():
             return True
     return False
 

@@ -4,16 +4,25 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import optree
+
+from sciad.core.array import Array
 
 _NAMESPACE = "sciad"
 _registered: set[type] = set()
 
 
+_PLAIN = frozenset({Array, float, int, complex, bool, str, np.ndarray, np.float64})
+_LEAF = optree.tree_flatten(0.0, namespace=_NAMESPACE)[1]
+
+
 def flatten(tree: Any) -> tuple[list, Any]:
     """The leaves of a container, and its structure."""
+    if type(tree) in _PLAIN:
+        return [tree], _LEAF
     leaves, structure = optree.tree_flatten(tree, namespace=_NAMESPACE)
-    fresh = {type(x) for x in leaves if dataclasses.is_dataclass(x) and not isinstance(x, type)}
+    fresh = [cls for cls in set(map(type, leaves)) - _PLAIN if dataclasses.is_dataclass(cls)]
     if not fresh:
         return leaves, structure
     for cls in fresh:

@@ -6,6 +6,7 @@ import numpy as np
 
 from sciad.core.array import FUNCTIONS, Array
 from sciad.core.errors import NoRuleError, at_line
+from sciad.core.primitive import active
 from sciad.numpy.dispatch import as_array, implements, is_followed
 from sciad.ops.create import buffer
 from sciad.ops.shape import broadcast_to
@@ -21,8 +22,14 @@ def _fresh(original):
     return call
 
 
-zeros, ones, empty = _fresh(np.zeros), _fresh(np.ones), _fresh(np.empty)
+zeros, ones = _fresh(np.zeros), _fresh(np.ones)
 arange, eye, identity = _fresh(np.arange), _fresh(np.eye), _fresh(np.identity)
+
+
+@functools.wraps(np.empty, updated=())
+def empty(*args, **kwargs):
+    """Zeros inside a transform: what memory happens to hold is not the same twice."""
+    return buffer((np.zeros if active() else np.empty)(*args, **kwargs))
 
 
 def full(shape, fill_value, dtype=None, **kwargs):

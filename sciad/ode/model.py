@@ -23,7 +23,7 @@ import numpy as np
 
 from sciad.compiler import llvm
 from sciad.compiler import loops as ir
-from sciad.compiler.environment import Environment, environment_of, rebuild
+from sciad.compiler.environment import Environment, environment_of, pure_run, rebuild
 from sciad.compiler.loops import Name
 from sciad.compiler.lower import lower_body
 from sciad.compiler.passes import optimise
@@ -41,7 +41,7 @@ from sciad.compiler.values import (
 )
 from sciad.core import tree
 from sciad.core.array import Array
-from sciad.core.errors import ArgumentError, NoRuleError, RecordError, at_line
+from sciad.core.errors import ArgumentError, RecordError, SciadError, at_line
 from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves
@@ -242,6 +242,8 @@ def flat(leaves: list) -> np.ndarray:
     """The leaves as one vector."""
     if not leaves:
         return np.zeros(0)
+    if len(leaves) == 1:
+        return np.ascontiguousarray(leaves[0], float).reshape(-1)
     return np.concatenate([np.asarray(x, float).ravel() for x in leaves])
 
 
@@ -322,8 +324,9 @@ def _record(fun, environment, structure, static, types, n):
 
     def traced(t, y, *xs):
         function = rebuild(fun, list(xs[:captured]))
+        unchanged = pure_run(function, environment.key, xs[:captured])
         out = run(function, t, y, xs[captured:])
-        if Environment(function).key != environment.key:
+        if not unchanged():
             raise RecordError("it changes what it reaches outside itself")
         return out
 
@@ -336,8 +339,9 @@ def _record(fun, environment, structure, static, types, n):
         model = Model(recorded.graph, n)
         model.address("rhs")
         return model
-    except (RecordError, NoRuleError, Unsupported) as reason:
-        return _callback(fun, run, environment, types, n, str(reason))
+    except Exception as reason:  # whatever a user's function makes of values without data
+        why = str(reason) if isinstance(reason, SciadError) else repr(reason)
+        return _callback(fun, run, environment, types, n, why)
 
 
 def _callback(fun, run, environment, types, n, reason) -> CallbackModel:

@@ -161,7 +161,7 @@ def solve_ivp(fun: Callable, t_span: Sequence[float], y0: Any, method: str = "RK
         raise ArgumentError(f"solve_ivp: y0 is empty{at_line()}")
     t_eval = None if t_eval is None else _times(t_eval, t0, t1)
     controls = _controls(rtol, atol, first_step, max_step, y0.shape[0])
-    if not isinstance(max_steps, int) or max_steps < 1:
+    if not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
         raise ArgumentError(f"solve_ivp: max_steps is {max_steps!r}, must be a positive "
                             f"integer{at_line()}")
     model, leaves = model_of(fun, _arguments(args), y0.shape[0])
@@ -263,7 +263,7 @@ class _Problem:
 
 
 def _refuse(method, dense_output, events):
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ArgumentError(f"solve_ivp: method is {method!r}, must be one of "
                             f"{sorted(METHODS)}{at_line()}")
     if dense_output:
@@ -322,6 +322,8 @@ def _times(t_eval, t0, t1):
         times.flags.writeable = False  # the solution's own; the caller may reuse theirs
     ts, a, b = plain(times), float(plain(t0)), float(plain(t1))
     sign = 1.0 if b >= a else -1.0
+    if not np.isfinite(ts).all():
+        raise ArgumentError(f"solve_ivp: t_eval holds a time that is not finite{at_line()}")
     if (ts[1:] * sign < ts[:-1] * sign).any():
         raise ArgumentError(f"solve_ivp: t_eval is not sorted from t0 to t1{at_line()}")
     if len(ts) and not (ts[0] * sign >= a * sign and ts[-1] * sign <= b * sign):
@@ -336,7 +338,7 @@ def _steps(steps, t0, t1):
         raise ArgumentError(f"solve_ivp: steps needs at least two times{at_line()}")
     if not _abstract(ts, t0, t1):
         numbers, a, b = (np.asarray(plain(x)) for x in (ts, t0, t1))
-        if np.any(np.diff(numbers) * np.sign(b - a) <= 0):
+        if not np.all(np.diff(numbers) * np.sign(b - a) > 0):
             raise ArgumentError(f"solve_ivp: steps must run strictly from t0 to t1{at_line()}")
         if numbers[0] != a or numbers[-1] != b:
             raise ArgumentError(f"solve_ivp: steps, from {numbers[0]:g} to {numbers[-1]:g}, must "
@@ -353,7 +355,7 @@ def _controls(rtol, atol, first_step, max_step, n):
         return rtol, np.full(n, atol), 0.0, np.inf
     rtol = _number(rtol, "rtol")
     if not isinstance(atol, Array):
-        atol = np.asarray(atol, float)
+        atol = _vector(np.atleast_1d(atol), "atol").reshape(np.shape(atol))
     if atol.shape not in ((), (n,)):
         raise ArgumentError(f"solve_ivp: atol has shape {atol.shape}, y0 has ({n},){at_line()}")
     atol = shape.broadcast_to(atol, (n,))
