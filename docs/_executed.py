@@ -19,7 +19,7 @@ def run(source, namespace):
     """What the source prints and warns, and the error in which it ends, if any."""
     printed, error = io.StringIO(), None
     with contextlib.redirect_stdout(printed), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("default")
         try:
             exec(compile(source, "model.py", "exec"), namespace)
         except Exception as raised:  # the directive compares it with what the page announces

@@ -1,10 +1,19 @@
 """Sphinx configuration: pages, reference and gallery, built by `make docs`."""
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the extensions beside it
+
+# Pages show compilations from the start, and progress bars their last line.
+os.environ["SCIAD_CACHE_DIR"] = cache = tempfile.mkdtemp()
+os.environ["TQDM_MININTERVAL"] = "60"
+atexit.register(shutil.rmtree, cache)
 
 project = "sciad"
 author = "sciad contributors"
@@ -22,6 +31,7 @@ extensions = [
     "_mathml",
     "_supported",
 ]
+templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/README.rst", "sg_execution_times.rst"]
 default_role = "py:obj"                        # `solve_ivp` links to its page
 
@@ -46,6 +56,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_signature": False,
+    "capture_repr": (),
     "thumbnail_size": (480, 360),
     "min_reported_time": 0,
     "image_scrapers": ("matplotlib",),

@@ -5,8 +5,7 @@ Learn a vector field: a neural ODE on a spiral
 Thirty points of a spiral are given, and no equation. A small network stands in for the right-hand
 side of an ODE; training it means differentiating through the solver. The data come from
 
-.. math:: \\dot y = A^T y^3, \\qquad A = \\begin{pmatrix} -0.1 & 2 \\\\ -2 & -0.1 \\end{pmatrix},
-          \\qquad y(0) = (2, 0),
+.. math:: y' = A^T y^3, \\qquad y(0) = (2, 0),
 
 which the network never sees. The idea is that of `Neural Ordinary Differential Equations
 <https://arxiv.org/abs/1806.07366>`_; the spiral has been its standard first trial since.

@@ -25,7 +25,9 @@ import numpy as np
 from sciad.core.array import Array
 
 _BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex)
-_MOST_ENTRIES = 256
+_MOST_ENTRIES = 1000
+_MOST_WALKED = 256
+_CONTAINERS = (list, tuple, deque, dict)
 _LIBRARIES = {"sciad", "numpy", "scipy", "optree", "llvmlite", "matplotlib",
               *sys.stdlib_module_names}
 
@@ -59,9 +61,12 @@ class Environment:
         The account of everything else; equal keys mean that a recording may be used again.
     keep : list
         Objects whose identity is in the key (kept alive with it).
+    refusal : str
+        Why the function must not be recorded; empty if it may.
     """
 
-    __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_contained", "_odd")
+    __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_contained", "_odd",
+                 "refusal")
 
     def __init__(self, function: Callable):
         self.leaves: list[Any] = []
@@ -71,6 +76,7 @@ class Environment:
         self._watched: list[tuple[Any, Any, Any]] = []
         self._contained: list[tuple[Any, tuple, tuple]] = []
         self._odd = False
+        self.refusal = ""
         self._visit(function)
         self._seen = {}
         self.key = tuple(self._account)
@@ -107,6 +113,9 @@ class Environment:
         if parts is None:
             self._account.append(("is", id(x)))
             self.keep.append(x)
+            if isinstance(x, _CONTAINERS):
+                self.refusal = (f"it reaches a {type(x).__name__} of {len(x)} entries, too large "
+                                "to be watched; make it an array")
             return
         head, inside = parts
         self._watch(x)
@@ -322,7 +331,7 @@ def environment_of(function: Callable) -> Environment:
         return Environment(function)
     if found is None or not found.unchanged():
         found = _walked[function] = Environment(function)
-        if len(_walked) > _MOST_ENTRIES:
+        if len(_walked) > _MOST_WALKED:
             _walked.popitem(last=False)
     return found
 

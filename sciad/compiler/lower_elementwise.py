@@ -8,14 +8,17 @@ import numpy as np
 
 from sciad.compiler.loops import Const, Expr, Op
 from sciad.compiler.lower import LOWERINGS, lowering
+from sciad.compiler.scalars import KIND, TABLE
 from sciad.compiler.values import (
     SMALL,
     Buffer,
     Emitter,
     Scalars,
+    Unsupported,
     Value,
     Virtual,
     convert,
+    depth_of,
     index,
     kind_of,
     size_of,
@@ -50,18 +53,21 @@ def apply(em: Emitter, step, operands: tuple[Value, ...],
         parts = [_spread(em, value, shape) for value in operands]
         return [Scalars(shape, kind, [em.let(scalar(*entries))
                                       for entries in zip(*parts, strict=True)])]
-    operands = tuple(_ready(em, value, shape) for value in operands)
+    different = list({id(value): value for value in operands}.values())
+    ready = [_ready(em, value, shape) for value in different]
+    places = [next(k for k, x in enumerate(different) if x is value) for value in operands]
+
+    def combined(entries):
+        return em.let(scalar(*(entries[k] for k in places)))
 
     def at(indices):
-        return em.let(scalar(*(em.at(v, indices[len(indices) - len(v.shape):])
-                               for v in operands)))
+        return combined([em.at(v, indices[len(indices) - len(v.shape):]) for v in ready])
 
     flat = None
-    if all(size_of(v.shape) == 1 or v.shape == shape and _has_flat(v) for v in operands):
+    if all(size_of(v.shape) == 1 or v.shape == shape and _has_flat(v) for v in ready):
         def flat(i):
-            return em.let(scalar(*(em.element(v, i if v.shape == shape else index(0))
-                                   for v in operands)))
-    return [Virtual(shape, kind, at, flat)]
+            return combined([em.element(v, i if v.shape == shape else index(0)) for v in ready])
+    return [Virtual(shape, kind, at, flat, depth=depth_of(*ready))]
 
 
 def _has_flat(value: Value) -> bool:
@@ -104,9 +110,24 @@ def _register_table():
         LOWERINGS[primitive] = _test(name)
 
 
+ON_TRUTH = {"add": "or", "max": "or", "mul": "and", "min": "and"}
+"""What arithmetic means on truth values."""
+
+WHOLE = ("floor", "ceil", "trunc", "abs")
+"""Operations that leave integers (abs: truth values) as they are."""
+
+
 def _arithmetic(name):
     def lower(em, step, *operands):
         kind = step.out()[1]
+        if name in WHOLE and kind[0] == "i" and (name != "abs" or kind == "i1"):
+            return [operands[0]]
+        return _of_kind(em, step, ON_TRUTH.get(name, name) if kind == "i1" else name, kind,
+                        operands)
+
+    def _of_kind(em, step, name, kind, operands):
+        if KIND[kind] not in TABLE[name].takes:
+            raise Unsupported(f"no native form of {name} of {kind} ({step.equation.where})")
         return apply(em, step, operands,
                      lambda *xs: Op(name, tuple(convert(x, kind) for x in xs)))
 
@@ -156,21 +177,37 @@ def _not(em, step, x):
 
 @lowering(e.square)
 def _square(em, step, x):
+    if x.kind == "i1":
+        raise Unsupported(f"no native form of square of truth values ({step.equation.where})")
     return apply(em, step, (x,), lambda a: a * a)
 
 
 @lowering(e.reciprocal)
 def _reciprocal(em, step, x):
+    if x.kind[0] != "f":
+        raise Unsupported(f"no native form of reciprocal of integers ({step.equation.where})")
     return apply(em, step, (x,), lambda a: Const(1, a.type) / a)
+
+
+@lowering(e.imag)
+def _imag(em, step, x):
+    """Of a real number (complex ones have no native form yet)."""
+    kind = step.out()[1]
+    return apply(em, step, (x,), lambda a: Const(0, kind))
 
 
 @lowering(e.integer_power)
 def _integer_power(em, step, x):
-    n = step.params["n"]
+    n, kind = step.params["n"], step.out()[1]
+    if kind[0] == "i" and (n < 0 or kind == "i1"):
+        raise Unsupported(f"no native form of the integer power {n} ({step.equation.where})")
 
     def scalar(a):
-        if not 1 <= n <= 8:
-            return Op("pow", (a, Const(n, a.type)))
+        a = convert(a, kind)
+        if n == 0:
+            return Const(1, kind)
+        if kind[0] == "f" and not 1 <= n <= 8:
+            return Op("pow", (a, Const(n, kind)))
         bits, power, out = n, a, None
         while bits:
             if bits & 1:

@@ -7,10 +7,12 @@ import numpy as np
 from sciad.compiler import loops as ir
 from sciad.compiler.loops import Const, Name, Op
 from sciad.compiler.lower import lowering
+from sciad.compiler.scalars import DTYPES
 from sciad.compiler.values import (
     SMALL,
     Emitter,
     Scalars,
+    Unsupported,
     Value,
     convert,
     flat_index,
@@ -21,25 +23,40 @@ from sciad.ops import reduce
 
 
 def _sum(kind):
-    return Const(0, kind), lambda a, b: Op("add", (a, b), fast=kind.startswith("f"))
+    """Minus zero is neutral for every float, plus zero is not for minus zero."""
+    floats = kind.startswith("f")
+    return Const(-0.0 if floats else 0, kind), lambda a, b: Op("add", (a, b), fast=floats)
 
 
 def _extremum(name):
     def identity(kind):
         if kind.startswith("f"):
             return Const(-np.inf if name == "max" else np.inf, kind)
-        info = np.iinfo({"i64": np.int64, "i32": np.int32}[kind])
+        info = np.iinfo(DTYPES[kind])
         return Const(int(info.min if name == "max" else info.max), kind)
 
-    return lambda kind: (identity(kind), lambda a, b: Op(name, (a, b)))
+    def reduction(kind):
+        if kind == "i1":
+            return _any(kind) if name == "max" else _all(kind)
+        return identity(kind), lambda a, b: Op(name, (a, b))
+
+    return reduction
+
+
+def _any(kind):
+    return Const(False, "i1"), lambda a, b: Op("or", (a, b))
+
+
+def _all(kind):
+    return Const(True, "i1"), lambda a, b: Op("and", (a, b))
 
 
 REDUCTIONS = {
     reduce.sum_p: _sum,
     reduce.max_p: _extremum("max"),
     reduce.min_p: _extremum("min"),
-    reduce.any_p: lambda kind: (Const(False, "i1"), lambda a, b: Op("or", (a, b))),
-    reduce.all_p: lambda kind: (Const(True, "i1"), lambda a, b: Op("and", (a, b))),
+    reduce.any_p: _any,
+    reduce.all_p: _all,
 }
 
 
@@ -48,6 +65,8 @@ def _reduce(em, step, x):
     out_shape, kind = step.out()
     start, combine = REDUCTIONS[step.equation.primitive](kind)
     axes = step.params["axes"]
+    if size_of(x.shape) == 0 and kind.startswith("f"):
+        start = Const(0.0, kind)
     if type(x) is Scalars:
         return [_of_scalars(em, x, axes, out_shape, kind, start, combine)]
     if not out_shape:
@@ -83,7 +102,7 @@ def _to_scalar(em: Emitter, x: Value, kind, start, combine) -> Name:
 def _to_array(em: Emitter, x: Value, axes, out_shape, kind, start, combine) -> Value:
     """Sweep x in C order, adding into the result in memory."""
     out = em.buffer(out_shape, kind)
-    with em.loop(size_of(out_shape)) as i:
+    with em.loop(size_of(out_shape), parallel=True) as i:
         em.emit(ir.Store(out.name, i, start))
     kept = [k for k in range(len(x.shape)) if k not in axes]
     last_kept = (len(x.shape) - 1) in kept
@@ -100,6 +119,8 @@ def _to_array(em: Emitter, x: Value, axes, out_shape, kind, start, combine) -> V
 def _argument(em, step, x):
     out_shape, _ = step.out()
     axis = step.params["axis"]
+    if x.shape[axis] == 0:
+        raise Unsupported(f"{step.equation.primitive} of nothing ({step.equation.where})")
     better = "gt" if step.equation.primitive is reduce.argmax_p else "lt"
     x = em.to_buffer(x)
     out = em.buffer(out_shape, "i64")
@@ -118,4 +139,25 @@ def _argument(em, step, x):
             em.emit(ir.Assign(place.name, Op("select", (wins, i, place))))
             em.emit(ir.Assign(best.name, Op("select", (wins, value, best))))
         em.emit(ir.Store(out.name, flat_index(out_shape, rest), place))
+    return [out]
+
+
+@lowering(reduce.cumsum_p)
+def _cumsum(em, step, x):
+    """Each entry is the one before it along the axis plus the operand's."""
+    out_shape, kind = step.out()
+    axis = step.params["axis"]
+    x = em.addressable(x)
+    out = em.buffer(out_shape, kind)
+    rest = [k for k in range(len(out_shape)) if k != axis]
+    order = [axis, *rest] if axis < len(out_shape) - 1 else [*rest, axis]
+    stride = size_of(out_shape[axis + 1:])
+    with em.loops([out_shape[k] for k in order]) as moved:
+        indices = tuple(moved[order.index(k)] for k in range(len(out_shape)))
+        place = em.let(flat_index(out_shape, indices))
+        em.emit(ir.Store(out.name, place, convert(em.at(x, indices), kind)))
+        with em.nested() as body:
+            before = ir.Load(out.name, place - stride)
+            em.emit(ir.Store(out.name, place, before + ir.Load(out.name, place)))
+        em.emit(ir.If(indices[axis] > 0, body, []))
     return [out]

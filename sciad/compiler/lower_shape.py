@@ -16,6 +16,7 @@ from sciad.compiler.values import (
     Value,
     Virtual,
     convert,
+    depth_of,
     flat_index,
     index,
     size_of,
@@ -34,7 +35,8 @@ def moved(em: Emitter, step, x: Value, source) -> list[Value]:
         return [Scalars(out_shape, kind, [em.at(x, source(place)) for place in places])]
     x = em.addressable(x)
     computed = type(x) is Virtual and x.computed
-    return [Virtual(out_shape, kind, lambda indices: em.at(x, source(indices)), None, computed)]
+    return [Virtual(out_shape, kind, lambda indices: em.at(x, source(indices)), None, computed,
+                    depth_of(x))]
 
 
 @lowering(shape.reshape_p)
@@ -49,7 +51,7 @@ def _reshape(em, step, x):
         return em.element(x, i)
 
     return [Virtual(out_shape, kind, lambda indices: flat(flat_index(out_shape, indices)), flat,
-                    x.computed)]
+                    x.computed, depth_of(x))]
 
 
 @lowering(shape.transpose_p)
@@ -85,17 +87,30 @@ def _pack(em, step, *entries):
 def _concatenate(em, step, *parts):
     out_shape, kind = step.out()
     axis = step.params["axis"]
+    if size_of(out_shape) <= SMALL:
+        return [_joined_scalars(em, parts, out_shape, kind, axis)]
     out = em.buffer(out_shape, kind)
     start = 0
     for part in parts:
         part = em.addressable(part)
-        with em.loops(part.shape) as indices:
+        with em.loops(part.shape, parallel=True) as indices:
             place = list(indices)
             place[axis] = place[axis] + start if start else place[axis]
             em.emit(ir.Store(out.name, flat_index(out_shape, place),
                              convert(em.at(part, indices), kind)))
         start += part.shape[axis]
     return [out]
+
+
+def _joined_scalars(em: Emitter, parts, out_shape, kind, axis) -> Scalars:
+    inner = size_of(out_shape[axis + 1:])
+    rows = [[convert(entry, kind) for entry in em.scalars(part).entries] for part in parts]
+    widths = [part.shape[axis] * inner for part in parts]
+    entries = []
+    for k in range(size_of(out_shape[:axis])):
+        for row, width in zip(rows, widths, strict=True):
+            entries += row[k * width:(k + 1) * width]
+    return Scalars(out_shape, kind, entries)
 
 
 # --- indexing -------------------------------------------------------------------------------------
@@ -107,41 +122,43 @@ class Index:
     def __init__(self, em: Emitter, spec, operands, whole: tuple[int, ...]):
         self.em = em
         self.whole = whole
-        entries = _expand(spec, len(whole))
-        places = [k for k, entry in enumerate(entries) if type(entry) is indexing.At]
-        self.arrays = [em.addressable(operands[entry.k]) for entry in entries
+        self.entries = _expand(spec, len(whole))
+        self.arrays = [em.addressable(operands[entry.k]) for entry in self.entries
                        if type(entry) is indexing.At]
-        self.block = np.broadcast_shapes(*(x.shape for x in self.arrays)) if places else ()
+        self.block = np.broadcast_shapes(*(x.shape for x in self.arrays))
+        self.axes, self.block_at = self._axes()
+
+    def _axes(self) -> tuple[list[int], int]:
+        """The extents of the piece's axes that are not the index arrays', and how many of them
+        come before those: NumPy puts the arrays' axes where the arrays and integers stand, or
+        first if something stands between them."""
+        entries = self.entries
+        places = [k for k, e in enumerate(entries) if type(e) in (int, indexing.At)]
         together = not places or places == list(range(places[0], places[-1] + 1))
-        if places and not together:
-            raise Unsupported("no native code for index arrays that do not stand together")
-        ints_apart = any(type(e) is int for e in entries) and any(x.shape for x in self.arrays)
-        if ints_apart:
-            raise Unsupported("no native code for integers mixed with index arrays")
-        self.entries = entries
-        self.first = places[0] if places else None
+        extents, before, axis = [], 0, 0
+        for k, entry in enumerate(entries):
+            if places and k == places[0] and together:
+                before = len(extents)
+            if entry is None:
+                extents.append(1)
+                continue
+            if isinstance(entry, slice):
+                extents.append(len(range(*entry.indices(self.whole[axis]))))
+            axis += 1
+        return extents, before
 
     def shape(self) -> tuple[int, ...]:
         """The shape of the piece."""
-        out, axis = [], 0
-        for k, entry in enumerate(self.entries):
-            if entry is None:
-                out.append(1)
-                continue
-            if isinstance(entry, slice):
-                out.append(len(range(*entry.indices(self.whole[axis]))))
-            elif k == self.first:
-                out += self.block
-            axis += 1
-        return tuple(out)
+        return (*self.axes[:self.block_at], *self.block, *self.axes[self.block_at:])
 
     def source(self, indices) -> tuple[Expr, ...]:
         """Where in the whole an entry of the piece stands."""
         out: list[Expr] = []
-        rest = list(indices)
-        block: list[Expr] = []
+        start, stop = self.block_at, self.block_at + len(self.block)
+        block = list(indices[start:stop])
+        rest = [*indices[:start], *indices[stop:]]
         arrays = iter(self.arrays)
-        for k, entry in enumerate(self.entries):
+        for entry in self.entries:
             if entry is None:
                 rest.pop(0)
                 continue
@@ -152,8 +169,6 @@ class Index:
                 start, _, stride = entry.indices(extent)
                 out.append(_affine(rest.pop(0), stride, start))
             else:
-                if k == self.first:
-                    block = [rest.pop(0) for _ in self.block]
                 out.append(self._dynamic(next(arrays), block, extent))
         return tuple(out)
 
@@ -191,10 +206,12 @@ def _expand(spec, ndim: int) -> list:
 @lowering(indexing.read_p)
 def _read(em, step, x, *operands):
     where = Index(em, step.params["spec"], operands, x.shape)
+    out_shape, kind = step.out()
+    if where.shape() != out_shape:
+        raise Unsupported(f"no native form of this index ({step.equation.where})")
     if not where.arrays:
         return moved(em, step, x, where.source)
     x = em.to_buffer(x)
-    out_shape, kind = step.out()
     if size_of(out_shape) <= SMALL:
         return [Scalars(out_shape, kind, [
             em.at(x, where.source(unflatten_index(out_shape, index(k))))
@@ -234,6 +251,8 @@ def _update(em, step, x, v, operands, combine) -> list[Value]:
     out_shape, kind = step.out()
     where = Index(em, step.params["spec"], operands, x.shape)
     piece = where.shape()
+    if size_of(piece) == 0:
+        return [_converted(em, x, out_shape, kind)]
     if size_of(out_shape) <= SMALL and not where.arrays:
         entries = list(em.scalars(x).entries)
         v_entries = _broadcast_entries(em, v, piece)
@@ -247,13 +266,34 @@ def _update(em, step, x, v, operands, combine) -> list[Value]:
         out = x
     else:
         out = em.buffer(out_shape, kind)
-        em.store(em.addressable(x), out.name)
+        _copy(em, x, out)
     with em.loops(piece) as indices:
         place = em.let(flat_index(out_shape, where.source(indices)))
         entry = convert(em.at(v, indices[len(indices) - len(v.shape):]), kind)
         old = ir.Load(out.name, place)
         em.emit(ir.Store(out.name, place, combine(old, entry)))
     return [out]
+
+
+def _converted(em, x, shape, kind) -> Value:
+    if x.kind == kind:
+        return x
+    if size_of(shape) <= SMALL:
+        return Scalars(shape, kind, [convert(entry, kind) for entry in em.scalars(x).entries])
+    out = em.buffer(shape, kind)
+    _copy(em, x, out)
+    return out
+
+
+def _copy(em, x, out: Buffer) -> None:
+    """All of `x` to memory, in the kind of `out`."""
+    if x.kind == out.kind:
+        em.store(x, out.name)
+        return
+    x = em.addressable(x)
+    with em.loops(out.shape, parallel=True) as indices:
+        em.emit(ir.Store(out.name, flat_index(out.shape, indices),
+                         convert(em.at(x, indices), out.kind)))
 
 
 def _broadcast_entries(em, v, piece):

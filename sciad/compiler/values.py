@@ -326,7 +326,7 @@ def convert(expr: Expr, kind: str) -> Expr:
     """An expression in another type."""
     if expr.type == kind:
         return expr
-    if type(expr) is Const and (kind[0] == "f" or np.isfinite(expr.value)):
+    if type(expr) is Const and (kind[0] == "f" or abs(expr.value) < 2**31):
         return Const(_python(expr.value, kind), kind)
     if kind == "i1":
         return expr.ne(0)

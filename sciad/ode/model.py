@@ -14,6 +14,7 @@ pointers, and differentiated eagerly at each call.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
@@ -23,7 +24,13 @@ import numpy as np
 
 from sciad.compiler import llvm
 from sciad.compiler import loops as ir
-from sciad.compiler.environment import Environment, environment_of, pure_run, rebuild
+from sciad.compiler.environment import (
+    Environment,
+    environment_of,
+    is_leaf,
+    pure_run,
+    rebuild,
+)
 from sciad.compiler.loops import Name
 from sciad.compiler.lower import lower_body
 from sciad.compiler.passes import optimise
@@ -41,7 +48,7 @@ from sciad.compiler.values import (
 )
 from sciad.core import tree
 from sciad.core.array import Array
-from sciad.core.errors import ArgumentError, RecordError, SciadError, at_line
+from sciad.core.errors import ArgumentError, DTypeError, RecordError, SciadError, at_line
 from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves
@@ -249,14 +256,15 @@ def flat(leaves: list) -> np.ndarray:
 
 def _derivative(out: Any, n: int):
     """What a right-hand side returned, as a vector of n."""
-    if isinstance(out, np.ndarray) and out.dtype.hasobject:
-        out = pack(out)
-    elif not isinstance(out, (Array, np.ndarray)):
-        out = np.asarray(out if isinstance(out, (list, tuple)) else [out])
-        out = pack(out) if out.dtype.hasobject else out
+    if not isinstance(out, Array):
+        out = np.asarray(out)
+        out = pack(out) if out.dtype.hasobject and out.size else out
+    if out.dtype.kind not in "fiub":
+        raise DTypeError(f"solve_ivp: fun returned values of dtype {out.dtype}, must be real "
+                         f"numbers{at_line()}")
+    if n == 1 and out.shape == ():
+        out = out.reshape((1,))
     if out.shape != (n,):
-        if n == 1 and out.shape == ():
-            return out.reshape((1,))
         raise ArgumentError(f"solve_ivp: fun returned shape {out.shape}, y has shape ({n},)"
                             f"{at_line()}")
     return out.astype(float) if out.dtype != np.float64 else out
@@ -264,32 +272,111 @@ def _derivative(out: Any, n: int):
 
 # --- finding the model ---------------------------------------------------------------------------
 
-_models: OrderedDict[Any, Model | CallbackModel] = OrderedDict()
+_models: OrderedDict[Any, Model | _Refusal] = OrderedDict()
 _MOST_MODELS = 256
+_lock = threading.RLock()
+
+
+class _Refusal:
+    """Why a right-hand side is called back; `keep` holds what its key names by identity."""
+
+    def __init__(self, reason: str):
+        self.reason = reason
+        self.keep: list = []
 
 
 def model_of(fun: Callable, args: tuple, n: int) -> tuple[Model | CallbackModel, list]:
     """The model of ``fun(t, y, *args)``, and the leaves of its theta."""
-    environment = environment_of(fun)
-    given, structure = tree.flatten(args)
-    static = tuple((k, type(x), x) for k, x in enumerate(given) if _is_static(x))
-    dynamic = [_leaf(x) for x in given if not _is_static(x)]
-    leaves = [*environment.leaves, *dynamic]
-    types = [_type(x) for x in leaves]
-    key = (environment.key, structure, static, tuple(types), n)
-    found = _models.get(key)
-    if found is None:
-        found = _record(fun, environment, structure, static, types, n)
-        if isinstance(found, Model):
-            _models[key] = found
-            found.keep = environment.keep
+    problem = _Function(fun, args, n)
+    with _lock:
+        found = _models.get(problem.key)
+        if found is None:
+            found = _models[problem.key] = problem.record()
+            found.keep = problem.environment.keep
             if len(_models) > _MOST_MODELS:
                 _models.popitem(last=False)
         else:
-            leaves = dynamic if found.plain_closure else leaves
-    else:
-        _models.move_to_end(key)
-    return found, [*leaves, *found.extra]
+            _models.move_to_end(problem.key)
+    if isinstance(found, _Refusal):
+        return problem.callback(found.reason)
+    return found, [*problem.captured, *problem.dynamic, *found.extra]
+
+
+class _Function:
+    """A right-hand side and its extra arguments, taken apart.
+
+    Extra arguments that are numbers or arrays are leaves of theta; strings, ints and the like
+    count by value; other objects are reached like what the function closes over.
+    """
+
+    def __init__(self, fun: Callable, args: tuple, n: int):
+        given, self.structure = tree.flatten(args)
+        self.n = n
+        self.fixed = {k: x for k, x in enumerate(given) if _is_static(x)}
+        self.odd = [k for k, x in enumerate(given) if k not in self.fixed and not is_leaf(x)]
+        self.dynamic = [_leaf(x) for k, x in enumerate(given)
+                        if k not in self.fixed and k not in self.odd]
+        if self.odd:
+            self.target = (fun, *[given[k] for k in self.odd])
+            self.environment = Environment(self.target)
+        else:
+            self.target = fun
+            self.environment = environment_of(fun)
+        self.captured = [_leaf(x) for x in self.environment.leaves]
+        self.types = [type_of(x).strong() for x in [*self.captured, *self.dynamic]]
+        static = tuple((k, type(x), x) for k, x in self.fixed.items())
+        self.key = (self.environment.key, self.structure, static, tuple(self.odd),
+                    tuple(self.types), n)
+
+    def run(self, target, t, y, dynamic):
+        """dy, of `target` in place of the function and the objects among its arguments."""
+        function, *objects = target if self.odd else (target,)
+        known = {**self.fixed, **dict(zip(self.odd, objects, strict=True))}
+        rest = iter(dynamic)
+        given = [known[k] if k in known else next(rest)
+                 for k in range(len(known) + len(dynamic))]
+        return _derivative(function(t, y, *tree.unflatten(self.structure, given)), self.n)
+
+    def record(self) -> Model | _Refusal:
+        count = len(self.captured)
+
+        def traced(t, y, *xs):
+            target = rebuild(self.target, list(xs[:count]))
+            unchanged = pure_run(target, self.environment.key, xs[:count])
+            out = self.run(target, t, y, xs[count:])
+            if not unchanged():
+                raise RecordError("it changes what it reaches outside itself")
+            return out
+
+        try:
+            if not llvm.available():
+                raise Unsupported("native code is not available here")
+            if self.environment.refusal:
+                raise RecordError(self.environment.refusal)
+            types = [Type((), float), Type((self.n,), float), *self.types]
+            recorded = record_leaves(traced, types, verify=True)
+            if recorded.consts:
+                raise RecordError("it reaches a differentiated value in a way that sciad cannot "
+                                  "see")
+            model = Model(recorded.graph, self.n)
+            model.address("rhs")
+            return model
+        except Exception as reason:  # whatever a user's function makes of values without data
+            return _Refusal(str(reason) if isinstance(reason, SciadError) else repr(reason))
+
+    def callback(self, reason: str) -> tuple[CallbackModel, list]:
+        """Python behind the pointer; its closure is traced only if it holds differentiated
+        values."""
+        count = len(self.captured)
+        if not any(type(x) is Array for x in self.captured):
+            model = CallbackModel(lambda t, y, *xs: self.run(self.target, t, y, xs), self.n,
+                                  self.types[count:], reason)
+            return model, self.dynamic
+
+        def rebuilt(t, y, *xs):
+            return self.run(rebuild(self.target, list(xs[:count])), t, y, xs[count:])
+
+        return CallbackModel(rebuilt, self.n, self.types, reason), [*self.captured, *self.dynamic]
 
 
 def _is_static(x) -> bool:
@@ -297,65 +384,7 @@ def _is_static(x) -> bool:
 
 
 def _leaf(x):
-    if isinstance(x, np.ndarray) and x.dtype.hasobject:
-        return pack(x)
-    if isinstance(x, (Array, np.ndarray, np.generic, float)):
-        return x
-    raise ArgumentError(f"solve_ivp: args holds a {type(x).__name__}; pass numbers, arrays and "
-                        f"containers of them{at_line()}")
-
-
-def _type(x) -> Type:
-    kind = type_of(x).strong()
-    if kind.dtype.kind == "c":
-        raise ArgumentError(f"solve_ivp: complex parameters are not supported{at_line()}; pass "
-                            "real and imaginary parts")
-    return kind
-
-
-def _record(fun, environment, structure, static, types, n):
-    captured = len(environment.leaves)
-    fixed = {k: x for k, _, x in static}
-
-    def run(function, t, y, xs):
-        rest = iter(xs)
-        given = [fixed[k] if k in fixed else next(rest) for k in range(len(xs) + len(fixed))]
-        return _derivative(function(t, y, *tree.unflatten(structure, given)), n)
-
-    def traced(t, y, *xs):
-        function = rebuild(fun, list(xs[:captured]))
-        unchanged = pure_run(function, environment.key, xs[:captured])
-        out = run(function, t, y, xs[captured:])
-        if not unchanged():
-            raise RecordError("it changes what it reaches outside itself")
-        return out
-
-    try:
-        if not llvm.available():
-            raise Unsupported("native code is not available here")
-        recorded = record_leaves(traced, [Type((), float), Type((n,), float), *types], verify=True)
-        if recorded.consts:
-            raise RecordError("it reaches a differentiated value in a way that sciad cannot see")
-        model = Model(recorded.graph, n)
-        model.address("rhs")
-        return model
-    except Exception as reason:  # whatever a user's function makes of values without data
-        why = str(reason) if isinstance(reason, SciadError) else repr(reason)
-        return _callback(fun, run, environment, types, n, why)
-
-
-def _callback(fun, run, environment, types, n, reason) -> CallbackModel:
-    """Python behind the pointer; its closure is traced only if it holds differentiated values."""
-    captured = len(environment.leaves)
-    plain_closure = not any(type(x) is Array for x in environment.leaves)
-    if plain_closure:
-        model = CallbackModel(lambda t, y, *xs: run(fun, t, y, xs), n, types[captured:], reason)
-    else:
-        model = CallbackModel(
-            lambda t, y, *xs: run(rebuild(fun, list(xs[:captured])), t, y, xs[captured:]),
-            n, types, reason)
-    model.plain_closure = plain_closure
-    return model
+    return pack(x) if isinstance(x, np.ndarray) and x.dtype.hasobject else x
 
 
 def _lift_constants(graph: Graph) -> tuple[Graph, list]:
