@@ -230,6 +230,8 @@ class Jitted:
         warnings.warn(f"jit: {name} runs eagerly: {reason}", FallbackWarning, stacklevel=4)
 
     def _specialise(self, leaves, structure, fixed, static, environment) -> Specialisation:
+        if environment.refusal:
+            raise RecordError(environment.refusal)
         start, taken = time.perf_counter(), Taken.count
         captured = len(environment.leaves)
 

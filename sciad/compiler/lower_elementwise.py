@@ -126,6 +126,10 @@ def _arithmetic(name):
                         operands)
 
     def _of_kind(em, step, name, kind, operands):
+        if name == "pow" and kind[0] == "i" and type(x := operands[1]) is Scalars and all(
+                type(n) is Const and n.value >= 0 for n in x.entries):
+            return apply(em, step, operands,
+                         lambda a, n: _whole_power(em, convert(a, kind), n.value))
         if KIND[kind] not in TABLE[name].takes:
             raise Unsupported(f"no native form of {name} of {kind} ({step.equation.where})")
         return apply(em, step, operands,
@@ -208,15 +212,22 @@ def _integer_power(em, step, x):
             return Const(1, kind)
         if kind[0] == "f" and not 1 <= n <= 8:
             return Op("pow", (a, Const(n, kind)))
-        bits, power, out = n, a, None
-        while bits:
-            if bits & 1:
-                out = power if out is None else em.let(out * power)
-            bits >>= 1
-            power = em.let(power * power) if bits else power
-        return out
+        return _whole_power(em, a, n)
 
     return apply(em, step, (x,), scalar)
+
+
+def _whole_power(em: Emitter, a: Expr, n: int) -> Expr:
+    """a**n for n >= 0 by squaring."""
+    if n == 0:
+        return Const(1, a.type)
+    power, out = a, None
+    while n:
+        if n & 1:
+            out = power if out is None else em.let(out * power)
+        n >>= 1
+        power = em.let(power * power) if n else power
+    return out
 
 
 @lowering(e.where)
@@ -228,7 +239,8 @@ def _where(em, step, c, x, y):
 
 @lowering(e.conj, e.real, e.positive, _stop)
 def _identity(em, step, x):
-    return [x]
+    kind = step.out()[1]
+    return [x] if x.kind == kind else apply(em, step, (x,), lambda a: convert(a, kind))
 
 
 @lowering(e.astype)

@@ -11,7 +11,17 @@ import numpy as np
 from sciad.compiler import loops as ir
 from sciad.compiler.loops import Builder, Const, Name, Op
 from sciad.compiler.lower import lowering
-from sciad.compiler.values import Buffer, Emitter, Scalars, Value, convert, index, size_of
+from sciad.compiler.values import (
+    Buffer,
+    Emitter,
+    Scalars,
+    Unsupported,
+    Value,
+    convert,
+    flat_index,
+    index,
+    size_of,
+)
 from sciad.ops import factor, products
 
 UNROLL = 128
@@ -34,6 +44,8 @@ def _mul(x, y):
 @lowering(products.matmul_p)
 def _matmul(em, step, a, b):
     out_shape, kind = step.out()
+    if kind == "i1":
+        raise Unsupported(f"no native form of matmul of truth values ({step.equation.where})")
     rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
     work = rows * inner * columns
     if type(a) is Scalars and type(b) is Scalars and len(out_shape) == 2 and work <= UNROLL:
@@ -58,8 +70,9 @@ def _operand(em: Emitter, x: Value, kind) -> Value:
 
 def _converted(em, x, kind):
     out = em.buffer(x.shape, kind)
-    with em.loop(size_of(x.shape)) as i:
-        em.emit(ir.Store(out.name, i, convert(em.element(x, i), kind)))
+    with em.loops(x.shape, parallel=True) as indices:
+        em.emit(ir.Store(out.name, flat_index(x.shape, indices),
+                         convert(em.at(x, indices), kind)))
     return out
 
 
@@ -93,10 +106,7 @@ def _loops(em, a, b, out, batch, extents):
         return em.at(b, (*batch[len(batch) + 2 - len(b.shape):], k, j))
 
     def place(i, j):
-        spot = index(0)
-        for extent, n in zip((*out.shape[:-2], rows, columns), (*batch, i, j), strict=True):
-            spot = spot * extent + n
-        return em.let(spot)
+        return em.let(flat_index(out.shape, (*batch, i, j)))
 
     def accumulate(spot, i, k, j):
         em.emit(ir.Store(out.name, spot, _add(ir.Load(out.name, spot),
@@ -111,17 +121,17 @@ def _loops(em, a, b, out, batch, extents):
                 em.emit(ir.Assign(total.name, _add(total, _mul(left(i, k), right(k, j)))))
             em.emit(ir.Store(out.name, place(i, j), total))
         return
-    with em.loop(rows) as i, em.loop(columns) as j:
+    with em.loop(rows, parallel=True) as i, em.loop(columns, parallel=True) as j:
         em.emit(ir.Store(out.name, place(i, j), _mul(left(i, index(0)), right(index(0), j))))
     if inner == 1:
         return
     with em.loop(inner - 1) as before:
         k = em.let(before + 1)
         if columns == 1:
-            with em.loop(rows) as i:
+            with em.loop(rows, parallel=True) as i:
                 accumulate(place(i, index(0)), i, k, index(0))
         else:
-            with em.loop(rows) as i, em.loop(columns) as j:
+            with em.loop(rows, parallel=True) as i, em.loop(columns, parallel=True) as j:
                 accumulate(place(i, j), i, k, j)
 
 

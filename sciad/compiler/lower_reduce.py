@@ -77,7 +77,8 @@ def _reduce(em, step, x):
 def _of_scalars(em: Emitter, x: Scalars, axes, out_shape, kind, start, combine) -> Scalars:
     places = np.arange(size_of(x.shape)).reshape(x.shape)
     kept = [k for k in range(len(x.shape)) if k not in axes]
-    groups = places.transpose(*kept, *axes).reshape(size_of(out_shape), -1)
+    width = size_of([x.shape[k] for k in axes])
+    groups = places.transpose(*kept, *axes).reshape(size_of(out_shape), width)
     entries = []
     for group in groups:
         total = None

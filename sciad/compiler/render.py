@@ -5,6 +5,7 @@ The text is built as a list of lines.  ``values`` maps a name of the loop IR to 
 that map, and a ``Var`` is an ``alloca`` that LLVM's mem2reg turns into registers.
 """
 
+import math
 import re
 import struct
 from dataclasses import dataclass, field
@@ -62,9 +63,15 @@ def llvm_type(type: str | None) -> str:
     return "void" if type is None else LLVM_TYPES.get(type, "ptr")
 
 
-@lru_cache(maxsize=4096)
 def constant(value, type: str) -> str:
     """A literal; floats by their bits, so that none is rounded."""
+    if value == 0 and KIND[type] == "f":  # the cache takes -0.0 for 0.0
+        return "0x8000000000000000" if math.copysign(1.0, value) < 0 else "0x0000000000000000"
+    return _constant(value, type)
+
+
+@lru_cache(maxsize=4096)
+def _constant(value, type: str) -> str:
     kind = KIND[type]
     if kind == "b":
         return "true" if value else "false"

@@ -271,7 +271,7 @@ class Emitter:
 
     def addressable(self, value: Value) -> Value:
         """A value whose entries may be read at run-time indices."""
-        if type(value) is Scalars and len(value.entries) > 1:
+        if type(value) is Scalars and len(value.entries) != 1:
             return self.to_buffer(value)
         return value
 

@@ -368,7 +368,8 @@ class _Shadow:
             if paths[answer].end is not None and paths[answer] not in covered:
                 return answer
         for answer in (True, False):
-            if paths[answer].end is not None and any(p not in covered for p in below(paths[answer])):
+            path = paths[answer]
+            if path.end is not None and any(p not in covered for p in below(path)):
                 return answer
         return paths[True].end is not None
 

@@ -93,12 +93,15 @@ class Literal:
         self.type = type_of(value)
 
     def digest(self) -> str:
-        """The value as text, by content."""
-        if isinstance(self.value, np.ndarray) and self.value.size > 8:
-            return f"{self.type}#{hashlib.sha256(self.value.tobytes()).hexdigest()[:16]}"
-        if isinstance(self.value, np.ndarray):
-            return f"{self.type}{self.value.tolist()}"
-        return repr(self.value)
+        """The value as text, by content; a strong scalar names its type, a weak one does not."""
+        value = self.value
+        if isinstance(value, np.ndarray) and value.size > 8:
+            return f"{self.type}#{hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
+        if isinstance(value, np.ndarray):
+            return f"{self.type}{value.tolist()}"
+        if isinstance(value, np.generic):
+            return f"{value.item()!r}:{self.type}"
+        return repr(value)
 
 
 Atom = Var | Literal
@@ -263,7 +266,8 @@ class _Printer:
         if isinstance(key, str):
             return f"{type(value).__name__}:{key[:16]}"
         if isinstance(value, tuple):
-            return f"({', '.join(map(self.param, value))})"
+            inside = ", ".join(map(self.param, value))
+            return f"({inside},)" if len(value) == 1 else f"({inside})"
         return repr(value)
 
     def graph(self, graph: Graph, indent: str = "", head: str = "graph") -> list[str]:

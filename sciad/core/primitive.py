@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core.array import Array, current
-from sciad.core.errors import LostGradientError, NoRuleError, at_line
+from sciad.core.errors import LostGradientError, NoRuleError, RecordError, at_line
 
 
 class _Stack(threading.local):
@@ -55,7 +55,7 @@ class Interpreter:
         _stack.interpreters.remove(self)
         self.live = self.fast = False
         self.close()
-        if kind is ValueError and isinstance(error.__cause__, LostGradientError):
+        if kind is ValueError and isinstance(error.__cause__, (LostGradientError, RecordError)):
             # what NumPy makes of our error in ``out[0] = x`` with a plain `out`
             raise error.__cause__.with_traceback(traceback) from None
 

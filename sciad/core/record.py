@@ -38,7 +38,7 @@ class Recorder(Interpreter):
         """An operand as a variable or a literal; an outer Array is lifted to an input."""
         if type(x) is Array:
             return x._node if x._interp is self else self.explorer.lift(x)
-        return Literal(x)
+        return Literal(x.copy() if type(x) is np.ndarray and x.flags.writeable else x)
 
     def truth(self, x: Array) -> bool:
         if x._value.size != 1:

@@ -115,7 +115,8 @@ class Tape:
             if fingerprint(array) != mark:
                 raise SciadError(
                     f"an array of shape {array.shape} used at {file}:{line} was overwritten "
-                    "before the backward pass, which needs its old content; write into a copy instead"
+                    "before the backward pass, which needs its old content; write into a copy "
+                    "instead"
                 )
         cot: list[Any] = [None] * len(self.entries)
         for node, seed in seeds:

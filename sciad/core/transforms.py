@@ -12,6 +12,15 @@ from typing import Any
 import numpy as np
 
 from sciad.core import tree
+from sciad.core.arguments import (
+    differentiable,
+    fitting,
+    one_array,
+    packed,
+    pair,
+    places_of,
+    require_scalar,
+)
 from sciad.core.array import Array, current, unwrap_plain
 from sciad.core.errors import ArgumentError, DTypeError, at_line
 from sciad.core.forward import Forward
@@ -21,8 +30,6 @@ from sciad.core.primitive import bind, pack
 from sciad.core.record import record, recording
 from sciad.core.reverse import Reverse, Tape
 from sciad.core.rules import Constant, Tools
-
-_NUMBERS = "fc"
 
 
 def grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
@@ -82,7 +89,7 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0,
 
     @functools.wraps(f)
     def wrapped(*args, **kwargs):
-        places = _places(argnums, len(args), f)
+        places = places_of(argnums, len(args), f)
         chosen = [args[k] for k in places]
 
         def of_chosen(*values):
@@ -92,7 +99,7 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0,
             return f(*full, **kwargs)
 
         out, pull, aux = _vjp(of_chosen, chosen, has_aux)
-        _require_scalar(out, f)
+        require_scalar(out, f)
         slopes = pull(np.ones((), type_of(out).dtype)[()])
         slope = slopes[0] if isinstance(argnums, int) else tuple(slopes)
         return ((out, aux), slope) if has_aux else (out, slope)
@@ -173,8 +180,8 @@ def jvp_unstaged(f, primals, tangents):
     if seed_structure != structure:
         raise ArgumentError(f"jvp: the tangents have structure {seed_structure}, the primals "
                             f"{structure}{at_line()}")
-    leaves = [_differentiable(x, "jvp") for x in leaves]
-    seeds = [_like(seed, x, "tangent") for seed, x in zip(seeds, leaves, strict=True)]
+    leaves = [differentiable(x, "jvp") for x in leaves]
+    seeds = [fitting(seed, x, "tangent") for seed, x in zip(seeds, leaves, strict=True)]
     with Forward() as interp:
         inputs = [Array(x, interp, seed) for x, seed in zip(leaves, seeds, strict=True)]
         outs, out_structure = tree.flatten(f(*tree.unflatten(structure, inputs)))
@@ -213,12 +220,12 @@ def jacobian(f: Callable, argnums: int = 0, mode: str = "auto") -> Callable:
 
     @functools.wraps(f)
     def wrapped(*args, **kwargs):
-        (place,) = _places(argnums, len(args), f)
-        x = _differentiable(args[place], "jacobian")
+        (place,) = places_of(argnums, len(args), f)
+        x = differentiable(args[place], "jacobian")
 
         def of_one(value):
             out = f(*args[:place], value, *args[place + 1:], **kwargs)
-            return _one_array(out, "jacobian")
+            return one_array(out, "jacobian")
 
         of_one = staged(of_one, x)
         if mode != "reverse" and _size(x):
@@ -325,17 +332,17 @@ class Taken:
 def _vjp_of(f, primals, has_aux):
     Taken.count += 1
     leaves, structure = tree.flatten(primals)
-    leaves = [_differentiable(x, "reverse mode") for x in leaves]
+    leaves = [differentiable(x, "reverse mode") for x in leaves]
     with Reverse() as interp:
         inputs = [interp.leaf(x) for x in leaves]
         result = f(*tree.unflatten(structure, inputs))
         if has_aux:
-            result, aux = _pair(result)
+            result, aux = pair(result)
         outs, out_structure = tree.flatten(result)
-        outs = [_packed(out) for out in outs]
+        outs = [packed(out) for out in outs]
         ends = [_end(out, interp) for out in outs]
         values = [value for value, _ in ends]
-        aux = tree.tree_map(lambda x: _end(_packed(x), interp)[0], aux) if has_aux else None
+        aux = tree.tree_map(lambda x: _end(packed(x), interp)[0], aux) if has_aux else None
         tape = Tape(interp)
 
     def pull(cotangent):
@@ -343,7 +350,7 @@ def _vjp_of(f, primals, has_aux):
         if seed_structure != out_structure:
             raise ArgumentError(f"pullback: the cotangent has structure {seed_structure}, the "
                                 f"result {out_structure}{at_line()}")
-        pairs = [(node, _like(seed, value, "cotangent"))
+        pairs = [(node, fitting(seed, value, "cotangent"))
                  for seed, (value, node) in zip(seeds, ends, strict=True) if node is not None]
         slopes = tape.pull(pairs, len(leaves))
         if has_nan(slopes):
@@ -355,17 +362,6 @@ def _vjp_of(f, primals, has_aux):
     return out, pull, tree.tree_map(finish, aux) if has_aux else None
 
 
-def _pair(result):
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise ArgumentError("has_aux=True: the function must return a pair (out, aux), got a "
-                            f"{type(result).__name__}{at_line()}")
-    return result
-
-
-def _packed(x):
-    return pack(x) if isinstance(x, np.ndarray) and x.dtype.hasobject else x
-
-
 def _end(x, interp):
     """The value of a result below `interp`, and its node (None: it does not depend)."""
     if type(x) is Array:
@@ -375,7 +371,7 @@ def _end(x, interp):
 
 
 def _split_tangent(x, interp):
-    x = _packed(x)
+    x = packed(x)
     if type(x) is Array:
         x = current(x)
         if x._interp is interp:
@@ -406,75 +402,6 @@ def _as_gradient(slope, x):
     if slope.dtype != x.dtype:
         return slope.astype(x.dtype)
     return slope
-
-
-def _differentiable(x: Any, where: str) -> Any:
-    """An argument as an array that can be differentiated."""
-    x = _packed(x)
-    if type(x) is Array:
-        kind = x.dtype.kind
-    elif isinstance(x, (bool, str, bytes)):
-        kind = "b"
-    elif isinstance(x, (float, int)):
-        return np.float64(x)
-    elif isinstance(x, complex):
-        return np.complex128(x)
-    elif isinstance(x, (np.ndarray, np.generic)):
-        kind = x.dtype.kind
-    else:
-        kind = "O"
-    if kind not in _NUMBERS:
-        what = f"dtype {x.dtype}" if hasattr(x, "dtype") else f"type {type(x).__name__}"
-        raise DTypeError(f"{where}: cannot differentiate with respect to a value of {what}"
-                         f"{at_line()}; pass floats, for example x.astype(float)")
-    return x
-
-
-def _like(seed: Any, x: Any, what: str) -> Any:
-    """A tangent or cotangent, checked against the value it belongs to."""
-    seed = _packed(seed)
-    if not isinstance(seed, (Array, np.ndarray, np.generic)):
-        seed = np.asarray(seed)[()]
-    if seed.shape != x.shape:
-        raise ArgumentError(f"a {what} of shape {seed.shape} does not fit a value of shape "
-                            f"{x.shape}{at_line()}")
-    if seed.dtype.kind == "c" and x.dtype.kind != "c":
-        raise DTypeError(f"a complex {what} does not fit a value of dtype {x.dtype}{at_line()}")
-    return seed.astype(x.dtype) if seed.dtype != x.dtype else seed
-
-
-def _places(argnums, count: int, f) -> list[int]:
-    places = [argnums] if isinstance(argnums, int) else list(argnums)
-    for k in places:
-        if not isinstance(k, int) or not -count <= k < count:
-            name = getattr(f, "__name__", "the function")
-            raise ArgumentError(f"argnums={argnums!r}: {name} got {count} positional "
-                                f"argument{'s' if count != 1 else ''}{at_line()}")
-    return [k % count for k in places]
-
-
-def _require_scalar(out, f):
-    name = getattr(f, "__name__", "the function")
-    if not isinstance(out, (Array, np.ndarray, np.generic, float, int)):
-        raise ArgumentError(f"grad: {name} must return a real scalar, got a "
-                            f"{type(out).__name__}{at_line()}")
-    kind = type_of(out)
-    if kind.shape != ():
-        raise ArgumentError(f"grad: {name} must return a scalar, got shape {kind.shape}; sum it, "
-                            f"or use sciad.jacobian{at_line()}")
-    if kind.dtype.kind == "c":
-        raise DTypeError(f"grad: {name} returned a complex number; take np.real or np.abs of it, "
-                         f"or use sciad.vjp{at_line()}")
-
-
-def _one_array(out, where):
-    out = _packed(out)
-    if isinstance(out, (list, tuple)):
-        out = _packed(np.array(out))
-    if not isinstance(out, (Array, np.ndarray, np.generic, float, int)):
-        raise ArgumentError(f"{where}: the function must return one array, got a "
-                            f"{type(out).__name__}{at_line()}")
-    return out
 
 
 def _size(x):

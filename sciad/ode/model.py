@@ -13,7 +13,9 @@ pointers, and differentiated eagerly at each call.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -58,6 +60,7 @@ from sciad.ops.control import cotangent_graph, tangent_graph
 
 F64 = "ptr<f64>"
 _MOST_INLINED = 40
+_RAISED = 1999  # status of a callback that raised
 _SIGNATURES = {
     "rhs": [("t", "f64"), ("y", F64), ("theta", F64), ("dy", F64)],
     "jvp": [("t", "f64"), ("y", F64), ("theta", F64), ("tdot", "f64"), ("ydot", F64),
@@ -131,7 +134,9 @@ class Model:
     def failure(self, status: int) -> Exception:
         """What a status that the model returned stands for."""
         exception = self.statuses[status - FIRST_STATUS]
-        return type(exception)(*exception.args)
+        fresh = type(exception).__new__(type(exception), *exception.args)
+        fresh.__dict__.update(exception.__dict__)
+        return fresh
 
 
 class CallbackModel:
@@ -162,17 +167,42 @@ class CallbackModel:
         out = self.function(t, y, *leaves)
         return _derivative(out, self.n)
 
-    def failure(self, status: int) -> BaseException:
-        error, self.pending = self.pending, None
-        return error
-
     def _guard(self, action) -> int:
+        if self.pending is not None:
+            return _RAISED
         try:
             action()
         except BaseException as error:  # carried over the native frames, and raised behind them
             self.pending = error
-            return 1999
+            return _RAISED
         return 0
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Around a kernel: raises what was raised in the callbacks.
+
+        An exception that strikes between the native code and `_guard`, as Ctrl-C may, reaches
+        only Python's hook for exceptions that nothing can catch, while the kernel goes on.
+        """
+        hook = sys.unraisablehook
+
+        def catch(lost):
+            if "ctypes callback" in (lost.err_msg or ""):
+                self.pending = self.pending or lost.exc_value
+            else:
+                hook(lost)
+
+        main = threading.current_thread() is threading.main_thread()  # signals strike only there
+        if main:
+            sys.unraisablehook = catch
+        try:
+            yield
+        finally:
+            if main:
+                sys.unraisablehook = hook
+            error, self.pending = self.pending, None
+            if error is not None:
+                raise error
 
     def _state(self, t, y, theta):
         return t, _vector(y, self.n).copy(), split(_vector(theta, self.size).copy(), self.types)
@@ -302,6 +332,11 @@ def model_of(fun: Callable, args: tuple, n: int) -> tuple[Model | CallbackModel,
     return found, [*problem.captured, *problem.dynamic, *found.extra]
 
 
+def called_back(fun: Callable, args: tuple, n: int, reason: str) -> tuple[CallbackModel, list]:
+    """The model that runs `fun` in Python, and the leaves of its theta."""
+    return _Function(fun, args, n).callback(reason)
+
+
 class _Function:
     """A right-hand side and its extra arguments, taken apart.
 
@@ -362,6 +397,8 @@ class _Function:
             model.address("rhs")
             return model
         except Exception as reason:  # whatever a user's function makes of values without data
+            if isinstance(reason.__cause__, SciadError):
+                reason = reason.__cause__  # what NumPy makes of our error in ``out[0] = x``
             return _Refusal(str(reason) if isinstance(reason, SciadError) else repr(reason))
 
     def callback(self, reason: str) -> tuple[CallbackModel, list]:

@@ -24,11 +24,11 @@ def replay(model, tableau: Tableau, ts, y0, t_eval, leaves: list):
     """
     starts, lengths = ts[:-1], ts[1:] - ts[:-1]
 
-    def step(y, interval):
+    def advance(y, interval):
         t, h = interval
-        return _step(model, tableau, t, h, y, leaves)
+        return step(model, tableau, t, h, y, leaves)
 
-    _, (ys, stages) = scan(step, y0, (starts, lengths))
+    _, (ys, stages) = scan(advance, y0, (starts, lengths))
     k = _interval(ts, t_eval)
     h = read(lengths, k)
     sigma = (t_eval - read(starts, k)) / h
@@ -38,7 +38,7 @@ def replay(model, tableau: Tableau, ts, y0, t_eval, leaves: list):
     return read(ys, k) + h.reshape((-1, 1)) * rise
 
 
-def _step(model, tableau, t, h, y, leaves):
+def step(model, tableau, t, h, y, leaves):
     """One Runge-Kutta step: the new state, and (the old state, the stage derivatives)."""
     k: list = []
     stage = y

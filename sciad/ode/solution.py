@@ -51,8 +51,23 @@ def _contiguous(x) -> np.ndarray:
     return np.ascontiguousarray(x, float)
 
 
+_POINTERS = {"march": ["rhs"], "replay": ["rhs"], "tangent": ["rhs", "jvp"],
+             "adjoint": ["rhs", "vjp"]}
+
+
 def _work(kind, tableau, n):
     return np.empty(kernels.workspace(kind, tableau, n))
+
+
+def _launch(kind, tableau, model, *args, work=None) -> int | None:
+    """Call a kernel; gives its status, None for success."""
+    kernel = kernels.load(kind, tableau, model.n)
+    work = _work(kind, tableau, model.n) if work is None else work
+    pointers = map(model.address, _POINTERS[kind])
+    if isinstance(model, Model):
+        return kernel(*pointers, *args, work, model.n)
+    with model.watched():
+        return kernel(*pointers, *args, work, model.n)
 
 
 # --- march ----------------------------------------------------------------------------------------
@@ -70,11 +85,10 @@ def march(model, method, t0, t1, y0, t_eval, controls, leaves, max_steps, capaci
     ts, ys = np.empty(capacity), np.empty((capacity, n))
     counters, state = np.zeros(4, np.int64), np.zeros(2)
     work, theta = _work("march", tableau, n), flat(leaves)
-    run = kernels.load("march", tableau, n)
     while True:
-        status = run(model.address("rhs"), theta, y0, t0, t1, rtol, atol, first_step, max_step,
-                     max_steps, len(t_eval), t_eval, out, len(ts), ts, ys, counters, state, work,
-                     n)
+        status = _launch("march", tableau, model, theta, y0, t0, t1, rtol, atol, first_step,
+                         max_step, max_steps, len(t_eval), t_eval, out, len(ts), ts, ys, counters,
+                         state, work=work)
         if status != kernels.FULL:
             break
         ts, ys = _grown(ts), _grown(ys)
@@ -119,9 +133,8 @@ def _replay_fun(ts, y0, t_eval, *leaves, model, method):
     tableau, n = METHODS[method], model.n
     ts, t_eval = _contiguous(ts), _contiguous(t_eval)
     out, ys = np.empty((len(t_eval), n)), np.empty((len(ts), n))
-    status = kernels.load("replay", tableau, n)(
-        model.address("rhs"), flat(leaves), _contiguous(y0), len(ts) - 1, ts, ys, len(t_eval),
-        t_eval, out, _work("replay", tableau, n), n)
+    status = _launch("replay", tableau, model, flat(leaves), _contiguous(y0), len(ts) - 1, ts, ys,
+                     len(t_eval), t_eval, out)
     if status is not None:
         raise failure(status, ts[0], model)
     return out, ys
@@ -133,7 +146,7 @@ replay_p = Constant(
         Type((t_eval.shape[0], model.n), float), Type((ts.shape[0], model.n), float)),
     multiple=True)
 
-# --- solution and its derivatives -------------------------------------------------------------------
+# --- solution and its derivatives -----------------------------------------------------------------
 # operands: out, ys (saved values), steps (their number), then the variables ts, y0, t_eval, *leaves
 
 
@@ -159,11 +172,10 @@ def _tangent_fun(ys, steps, ts, y0, t_eval, *rest, model, method):
     tableau, n, count = METHODS[method], model.n, len(model.types)
     leaves, (ts_dot, y_dot, te_dot, *dots) = rest[:count], rest[count:]
     out_dot = np.empty((len(t_eval), n))
-    status = kernels.load("tangent", tableau, n)(
-        model.address("rhs"), model.address("jvp"), flat(leaves), flat(dots),
-        np.array(y_dot, float), int(steps), _contiguous(ts), _contiguous(ts_dot), _contiguous(ys),
-        len(t_eval), _contiguous(t_eval), _contiguous(te_dot), out_dot,
-        _work("tangent", tableau, n), n)
+    status = _launch(
+        "tangent", tableau, model, flat(leaves), flat(dots), np.array(y_dot, float), int(steps),
+        _contiguous(ts), _contiguous(ts_dot), _contiguous(ys), len(t_eval), _contiguous(t_eval),
+        _contiguous(te_dot), out_dot)
     if status is not None:
         raise failure(status, ts[0], model)
     return out_dot
@@ -174,10 +186,9 @@ def _adjoint_fun(ys, steps, ts, y0, t_eval, *rest, model, method):
     leaves, g_out = rest[:-1], rest[-1]
     g_y0, g_theta = np.empty(n), np.zeros(model.size)
     g_ts, g_t_eval = np.zeros(len(ts)), np.zeros(len(t_eval))
-    status = kernels.load("adjoint", tableau, n)(
-        model.address("rhs"), model.address("vjp"), flat(leaves), int(steps), _contiguous(ts),
-        _contiguous(ys), len(t_eval), _contiguous(t_eval), _contiguous(g_out), g_y0, g_theta,
-        g_ts, g_t_eval, _work("adjoint", tableau, n), n)
+    status = _launch(
+        "adjoint", tableau, model, flat(leaves), int(steps), _contiguous(ts), _contiguous(ys),
+        len(t_eval), _contiguous(t_eval), _contiguous(g_out), g_y0, g_theta, g_ts, g_t_eval)
     if status is not None:
         raise failure(status, ts[0], model)
     return (g_ts, g_y0, g_t_eval, *split(g_theta, model.types))

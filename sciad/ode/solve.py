@@ -7,18 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from sciad.core.array import Array, has_data, plain
-from sciad.core.errors import ArgumentError, DTypeError, RecordError, at_line
-from sciad.core.primitive import pack
+from sciad.compiler.values import FIRST_STATUS
+from sciad.core.array import Array, plain
+from sciad.core.errors import ArgumentError, RecordError, at_line
 from sciad.core.transforms import stop_gradient
+from sciad.ode import arguments as _arguments
 from sciad.ode import lowering as _lowering
-from sciad.ode.model import CallbackModel, Model, model_of
+from sciad.ode.model import CallbackModel, Model, called_back, model_of
+from sciad.ode.program import step
 from sciad.ode.solution import METHODS, failure, march, march_p, replay_p, solution_p
 from sciad.ops import shape
 from sciad.ops.control import _Capacity
 from sciad.ops.indexing import index_set
 
 REGISTERED = (_lowering,)
+
+
+class _Raised(Exception):
+    """The native right-hand side came to a ``raise``."""
 
 
 class OdeResult:
@@ -108,7 +114,8 @@ def solve_ivp(fun: Callable, t_span: Sequence[float], y0: Any, method: str = "RK
     t_eval : array_like, optional
         Output times, sorted along the direction and within `t_span`; by default the steps taken.
     args : tuple, optional
-        Extra arguments of `fun`: numbers, arrays and containers of them.
+        Extra arguments of `fun`: numbers, arrays and containers of them. What is no tuple or list
+        counts as the one argument.
     rtol, atol : float, float or array_like of shape (n,)
         The local error is kept below ``atol + rtol * abs(y)``, in root mean square.
     first_step, max_step : float
@@ -154,25 +161,30 @@ def solve_ivp(fun: Callable, t_span: Sequence[float], y0: Any, method: str = "RK
     >>> bool(abs(value - np.exp(-2.0)) < 1e-8), bool(abs(slope + np.exp(-2.0)) < 1e-8)
     (True, True)
     """
-    _refuse(method, dense_output, events)
-    t0, t1 = _span(t_span)
-    y0 = _vector(y0, "y0")
+    _arguments.refuse(fun, method, dense_output, events)
+    t0, t1 = _arguments.span(t_span)
+    y0 = _arguments.vector(y0, "y0")
     if not y0.shape[0]:
         raise ArgumentError(f"solve_ivp: y0 is empty{at_line()}")
-    t_eval = None if t_eval is None else _times(t_eval, t0, t1)
-    controls = _controls(rtol, atol, first_step, max_step, y0.shape[0])
+    t_eval = None if t_eval is None else _arguments.output_times(t_eval, t0, t1)
+    controls = _arguments.controls(rtol, atol, first_step, max_step, y0.shape[0])
     if not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
         raise ArgumentError(f"solve_ivp: max_steps is {max_steps!r}, must be a positive "
                             f"integer{at_line()}")
-    model, leaves = model_of(fun, _arguments(args), y0.shape[0])
+    args = _arguments.arguments(args)
+    model, leaves = model_of(fun, args, y0.shape[0])
     problem = _Problem(model, method, t0, t1, y0, t_eval, leaves)
-    if _same(t0, t1):
+    if _arguments.same(t0, t1):
         return problem.standstill()
     if steps is not None:
-        return problem.replayed(_steps(steps, t0, t1))
-    if _abstract(t0, t1, y0, t_eval, *controls, *leaves):
+        return problem.replayed(_arguments.step_times(steps, t0, t1))
+    if _arguments.abstract(t0, t1, y0, t_eval, *controls, *leaves):
         return problem.recorded(controls, max_steps)
-    return problem.solved(controls, max_steps)
+    try:
+        return problem.solved(controls, max_steps)
+    except _Raised:  # it is for Python to tell what the function raises, and where
+        model, leaves = called_back(fun, args, y0.shape[0], "it raises an exception")
+        return _Problem(model, method, t0, t1, y0, t_eval, leaves).solved(controls, max_steps)
 
 
 class _Problem:
@@ -190,7 +202,7 @@ class _Problem:
             self.model, self.method, t0, t1, y0, t_eval, tuple(map(plain, controls)), numbers,
             max_steps)
         if status is not None:
-            raise failure(status, ts[-1], self.model)
+            raise _Raised if status >= FIRST_STATUS else failure(status, ts[-1], self.model)
         if self.t_eval is None:
             times, out = self._steps_of(ts), ys
         else:
@@ -224,6 +236,7 @@ class _Problem:
         times = ts if self.t_eval is None else self.t_eval
         fixed = [stop_gradient(x) for x in (ts, self.y0, times, *self.leaves)]
         out, ys = replay_p(*fixed, **self.params)
+        out = ys if self.t_eval is None else out
         count = ts.shape[0] - 1
         out = self._differentiable(out, ys, count, ts, times)
         counters = np.array([count * (METHODS[self.method].stages - 1) + 1, count, 0, 0])
@@ -252,137 +265,17 @@ class _Problem:
         return self._result(self.t_eval, out, ts, counters)
 
     def standstill(self) -> OdeResult:
-        """t0 equals t1: nothing moves."""
-        times = np.array([plain(self.t0)]) if self.t_eval is None else self.t_eval
-        out = shape.stack([self.y0] * times.shape[0], 1)
-        ts = np.array([plain(self.t0), plain(self.t1)])
-        return OdeResult(times, out, ts, np.zeros(4, np.int64), self.model)
+        """t0 equals t1: nothing moves, but the state still depends on when that is."""
+        ts = shape.stack([self.t0, self.t1], 0)
+        times = ts if self.t_eval is None else self.t_eval
+        rows = [self._reached(times[k]) for k in range(times.shape[0])]
+        out = shape.stack(rows, 0) if rows else np.empty((0, self.model.n))
+        steps = np.array([plain(self.t0), plain(self.t1)])
+        return self._result(times, out, steps, np.zeros(4, np.int64))
 
-
-# --- arguments ------------------------------------------------------------------------------------
-
-
-def _refuse(method, dense_output, events):
-    if not isinstance(method, str) or method not in METHODS:
-        raise ArgumentError(f"solve_ivp: method is {method!r}, must be one of "
-                            f"{sorted(METHODS)}{at_line()}")
-    if dense_output:
-        raise ArgumentError("solve_ivp: dense_output=True is not supported; give the output times "
-                            f"as t_eval{at_line()}")
-    if events is not None:
-        raise ArgumentError(f"solve_ivp: events are not supported{at_line()}")
-
-
-def _number(x, name):
-    if isinstance(x, Array):
-        if x.shape:
-            raise ArgumentError(f"solve_ivp: {name} has shape {x.shape}, must be a number"
-                                f"{at_line()}")
-        return x if x.dtype == np.float64 else x.astype(float)
-    try:
-        return float(x)
-    except (TypeError, ValueError):
-        raise ArgumentError(f"solve_ivp: {name} is {x!r}, must be a number{at_line()}") from None
-
-
-def _span(t_span):
-    try:
-        t0, t1 = t_span
-    except (TypeError, ValueError):
-        raise ArgumentError(f"solve_ivp: t_span must be a pair (t0, t1), got {t_span!r}"
-                            f"{at_line()}") from None
-    t0, t1 = _number(t0, "t0"), _number(t1, "t1")
-    for name, t in (("t0", t0), ("t1", t1)):
-        if not isinstance(t, Array) and not np.isfinite(t):
-            raise ArgumentError(f"solve_ivp: {name} is {t}, must be finite{at_line()}")
-    return t0, t1
-
-
-def _vector(x, name):
-    if not isinstance(x, Array):
-        x = np.asarray(x)
-        x = pack(x) if x.dtype.hasobject else x
-    if x.dtype.kind == "c":
-        raise DTypeError(f"solve_ivp: {name} is complex; solve for real and imaginary parts"
-                         f"{at_line()}")
-    if x.dtype.kind not in "fiub":
-        raise DTypeError(f"solve_ivp: {name} has dtype {x.dtype}, must be numbers{at_line()}")
-    if len(x.shape) != 1:
-        raise ArgumentError(f"solve_ivp: {name} has shape {x.shape}, must be one-dimensional"
-                            f"{at_line()}")
-    return x if x.dtype == np.float64 else x.astype(float)
-
-
-def _times(t_eval, t0, t1):
-    times = _vector(t_eval, "t_eval")
-    if _abstract(times, t0, t1):
-        return times
-    if not isinstance(times, Array):
-        times = times.copy()
-        times.flags.writeable = False  # the solution's own; the caller may reuse theirs
-    ts, a, b = plain(times), float(plain(t0)), float(plain(t1))
-    sign = 1.0 if b >= a else -1.0
-    if not np.isfinite(ts).all():
-        raise ArgumentError(f"solve_ivp: t_eval holds a time that is not finite{at_line()}")
-    if (ts[1:] * sign < ts[:-1] * sign).any():
-        raise ArgumentError(f"solve_ivp: t_eval is not sorted from t0 to t1{at_line()}")
-    if len(ts) and not (ts[0] * sign >= a * sign and ts[-1] * sign <= b * sign):
-        raise ArgumentError(f"solve_ivp: t_eval, from {ts[0]:g} to {ts[-1]:g}, leaves t_span "
-                            f"({a:g}, {b:g}){at_line()}")
-    return times
-
-
-def _steps(steps, t0, t1):
-    ts = _vector(steps, "steps")
-    if ts.shape[0] < 2:
-        raise ArgumentError(f"solve_ivp: steps needs at least two times{at_line()}")
-    if not _abstract(ts, t0, t1):
-        numbers, a, b = (np.asarray(plain(x)) for x in (ts, t0, t1))
-        if not np.all(np.diff(numbers) * np.sign(b - a) > 0):
-            raise ArgumentError(f"solve_ivp: steps must run strictly from t0 to t1{at_line()}")
-        if numbers[0] != a or numbers[-1] != b:
-            raise ArgumentError(f"solve_ivp: steps, from {numbers[0]:g} to {numbers[-1]:g}, must "
-                                f"begin at t0 = {a:g} and end at t1 = {b:g}{at_line()}")
-    for place, end in ((0, t0), (-1, t1)):
-        if isinstance(end, Array):
-            ts = index_set(ts, end, place)
-    return ts
-
-
-def _controls(rtol, atol, first_step, max_step, n):
-    if (type(rtol) is type(atol) is float and first_step is None and max_step == np.inf
-            and 0 <= rtol < 1 and atol >= 0):
-        return rtol, np.full(n, atol), 0.0, np.inf
-    rtol = _number(rtol, "rtol")
-    if not isinstance(atol, Array):
-        atol = _vector(np.atleast_1d(atol), "atol").reshape(np.shape(atol))
-    if atol.shape not in ((), (n,)):
-        raise ArgumentError(f"solve_ivp: atol has shape {atol.shape}, y0 has ({n},){at_line()}")
-    atol = shape.broadcast_to(atol, (n,))
-    first = 0.0 if first_step is None else _number(first_step, "first_step")
-    largest = _number(max_step, "max_step")
-    if not isinstance(rtol, Array) and not 0 <= rtol < 1:
-        raise ArgumentError(f"solve_ivp: rtol is {rtol:g}, must lie in [0, 1){at_line()}")
-    if not isinstance(atol, Array) and not np.all(atol >= 0):
-        raise ArgumentError(f"solve_ivp: atol must not be negative{at_line()}")
-    if first_step is not None and not isinstance(first, Array) and not first > 0:
-        raise ArgumentError(f"solve_ivp: first_step is {first:g}, must be positive{at_line()}")
-    if not isinstance(largest, Array) and not largest > 0:
-        raise ArgumentError(f"solve_ivp: max_step is {largest:g}, must be positive{at_line()}")
-    return rtol, atol, first, largest
-
-
-def _arguments(args) -> tuple:
-    if args is None:
-        return ()
-    return args if isinstance(args, tuple) else (args,)
-
-
-def _same(a, b) -> bool:
-    return not _abstract(a, b) and float(plain(a)) == float(plain(b))
-
-
-def _abstract(*values) -> bool:
-    """Whether any of the values is being recorded."""
-    return any(isinstance(x, Array) and not has_data(x) for x in values)
-
+    def _reached(self, t):
+        """The state at `t`, equal to t0: y0, or where times are followed one step of length 0."""
+        if not any(isinstance(x, Array) for x in (self.t0, t)):
+            return self.y0
+        return step(self.model, METHODS[self.method], self.t0, t - self.t0, self.y0,
+                    self.leaves)[0]

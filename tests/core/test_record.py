@@ -25,7 +25,7 @@ def test_graph_prints():
 graph(a: f64[3], b: f64*) {
   c: f64[3] = sin a
   d: f64[3] = multiply c b
-  e: f64 = getitem[spec=(1)] a
+  e: f64 = getitem[spec=(1,)] a
   return d, e
 }"""
 

@@ -1,0 +1,92 @@
+"""Arguments and results of the transforms, checked: what can be differentiated, and what fits."""
+
+from typing import Any
+
+import numpy as np
+
+from sciad.core.array import Array
+from sciad.core.errors import ArgumentError, DTypeError, at_line
+from sciad.core.graph import type_of
+from sciad.core.primitive import pack
+
+_NUMBERS = "fc"
+
+
+def packed(x):
+    return pack(x) if isinstance(x, np.ndarray) and x.dtype.hasobject else x
+
+
+def differentiable(x: Any, where: str) -> Any:
+    """An argument as an array that can be differentiated."""
+    x = packed(x)
+    if type(x) is Array:
+        kind = x.dtype.kind
+    elif isinstance(x, (bool, str, bytes)):
+        kind = "b"
+    elif isinstance(x, (float, int)):
+        return np.float64(x)
+    elif isinstance(x, complex):
+        return np.complex128(x)
+    elif isinstance(x, (np.ndarray, np.generic)):
+        kind = x.dtype.kind
+    else:
+        kind = "O"
+    if kind not in _NUMBERS:
+        what = f"dtype {x.dtype}" if hasattr(x, "dtype") else f"type {type(x).__name__}"
+        raise DTypeError(f"{where}: cannot differentiate with respect to a value of {what}"
+                         f"{at_line()}; pass floats, for example x.astype(float)")
+    return x
+
+
+def fitting(seed: Any, x: Any, what: str) -> Any:
+    """A tangent or cotangent, checked against the value it belongs to."""
+    seed = packed(seed)
+    if not isinstance(seed, (Array, np.ndarray, np.generic)):
+        seed = np.asarray(seed)[()]
+    if seed.shape != x.shape:
+        raise ArgumentError(f"a {what} of shape {seed.shape} does not fit a value of shape "
+                            f"{x.shape}{at_line()}")
+    if seed.dtype.kind == "c" and x.dtype.kind != "c":
+        raise DTypeError(f"a complex {what} does not fit a value of dtype {x.dtype}{at_line()}")
+    return seed.astype(x.dtype) if seed.dtype != x.dtype else seed
+
+
+def places_of(argnums, count: int, f) -> list[int]:
+    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    for k in places:
+        if not isinstance(k, int) or not -count <= k < count:
+            name = getattr(f, "__name__", "the function")
+            raise ArgumentError(f"argnums={argnums!r}: {name} got {count} positional "
+                                f"argument{'s' if count != 1 else ''}{at_line()}")
+    return [k % count for k in places]
+
+
+def pair(result):
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError("has_aux=True: the function must return a pair (out, aux), got a "
+                            f"{type(result).__name__}{at_line()}")
+    return result
+
+
+def require_scalar(out, f):
+    name = getattr(f, "__name__", "the function")
+    if not isinstance(out, (Array, np.ndarray, np.generic, float, int)):
+        raise ArgumentError(f"grad: {name} must return a real scalar, got a "
+                            f"{type(out).__name__}{at_line()}")
+    kind = type_of(out)
+    if kind.shape != ():
+        raise ArgumentError(f"grad: {name} must return a scalar, got shape {kind.shape}; sum it, "
+                            f"or use sciad.jacobian{at_line()}")
+    if kind.dtype.kind == "c":
+        raise DTypeError(f"grad: {name} returned a complex number; take np.real or np.abs of it, "
+                         f"or use sciad.vjp{at_line()}")
+
+
+def one_array(out, where):
+    out = packed(out)
+    if isinstance(out, (list, tuple)):
+        out = packed(np.array(out))
+    if not isinstance(out, (Array, np.ndarray, np.generic, float, int)):
+        raise ArgumentError(f"{where}: the function must return one array, got a "
+                            f"{type(out).__name__}{at_line()}")
+    return out
