@@ -1,8 +1,11 @@
 """What a function reaches besides its arguments: closure cells, defaults, bound self, globals.
 
 Floats and arrays found there are inputs of the compiled function, read at each call, and so are
-values that an outer transform follows; ints, bools and strings count by value; everything else by
-identity. The account of it all is part of the cache key, so a fresh lambda of the same code and
+values that an outer transform follows; ints, bools and strings count by value. What hangs on
+classes and modules cannot be replaced by traced values without touching the user's objects: there
+floats and arrays count by value too. What cannot change (functions of libraries, types, ufuncs)
+counts by identity; an object whose content cannot be seen (a generator, a file, a random state)
+is refused. The account of it all is part of the cache key, so a fresh lambda of the same code and
 structure finds the code compiled before.
 
 `rebuild` makes the same function over traced values, without touching the user's objects.
@@ -12,12 +15,18 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import enum
+import hashlib
 import operator
+import re
 import sys
 import types
-from collections import OrderedDict, deque
+from collections import OrderedDict, deque, namedtuple
 from collections.abc import Callable
-from functools import partial
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -31,17 +40,30 @@ _CONTAINERS = (list, tuple, deque, dict)
 _LIBRARIES = {"sciad", "numpy", "scipy", "optree", "llvmlite", "matplotlib",
               *sys.stdlib_module_names}
 
-SEEN_THROUGH: dict[type, Callable[[Any], Callable]] = {}
-"""Wrappers that stand for the function inside: type -> how to get at it."""
+_OF_EVERY_CLASS = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__slots__",
+                   "__annotations__", "__abstractmethods__", "_abc_impl", "__firstlineno__",
+                   "__static_attributes__", "__orig_bases__", "__parameters__", "__hash__",
+                   "__match_args__", "__dataclass_fields__", "__dataclass_params__", "__slotnames__")
+_CONSTANT = (
+    types.BuiltinFunctionType, types.ModuleType, np.ufunc, enum.Enum, re.Pattern, Fraction, Decimal,
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType,
+    types.GenericAlias, types.UnionType, types.CodeType, types.NotImplementedType, type(namedtuple("N", "a").a),
+    type(np.sum), type(len), operator.itemgetter, operator.attrgetter, timedelta, datetime, date,
+)
+"""Types of objects that stay as they are."""
+
+SEEN_THROUGH: dict[type, Callable[[Callable], Any]] = {}
+"""Wrappers that stand for the function inside, their `f`: type -> how to wrap another one."""
 
 
 def is_leaf(x: Any) -> bool:
     """Whether `x` is a number or an array that compiled code takes as an input."""
     if isinstance(x, (float, Array)):
         return True
-    if not isinstance(x, (np.ndarray, np.generic)):
-        return False
-    return x.dtype.kind in "fciub" or x.dtype.hasobject and holds_arrays(x)
+    if type(x) is np.ndarray:
+        return x.dtype.kind in "fciu" or x.dtype.hasobject and holds_arrays(x)
+    return isinstance(x, np.generic) and x.dtype.kind in "fc"
 
 
 def holds_arrays(x: np.ndarray) -> bool:
@@ -51,7 +73,7 @@ def holds_arrays(x: np.ndarray) -> bool:
 
 
 class Environment:
-    """One walk over what a function reaches.
+    """One walk over what a function (or a value) reaches; with `fixed`, all counts by value.
 
     Attributes
     ----------
@@ -66,18 +88,25 @@ class Environment:
     """
 
     __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_contained", "_odd",
-                 "refusal")
+                 "_defaulted",
+                 "_fixed", "_later", "refusal")
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Any, fixed: bool = False):
         self.leaves: list[Any] = []
         self.keep: list[Any] = []
         self._account: list[Any] = []
-        self._seen: dict[int, int] = {}
+        self._seen: dict[Any, int] = {}
         self._watched: list[tuple[Any, Any, Any]] = []
         self._contained: list[tuple[Any, tuple, tuple]] = []
-        self._odd = False
+        self._defaulted: list[tuple[Any, Any, Any]] = []
+        self._odd, self._fixed = False, fixed
         self.refusal = ""
+        self._later: list[tuple[Callable, Any]] = []
         self._visit(function)
+        self._seen, self._fixed = {}, True
+        while self._later:
+            visit, holder = self._later.pop()
+            visit(holder)
         self._seen = {}
         self.key = tuple(self._account)
 
@@ -88,6 +117,9 @@ class Environment:
         for holder, name, value in self._watched:
             if (_contents(holder) if name is None else holder.get(name)) is not value:
                 return False
+        for f, defaults, keywords in self._defaulted:
+            if f.__defaults__ is not defaults or f.__kwdefaults__ is not keywords:
+                return False
         for holder, names, values in self._contained:
             if len(holder) != len(values):
                 return False
@@ -97,12 +129,17 @@ class Environment:
         return True
 
     def _visit(self, x):
-        if is_leaf(x):
+        while type(x) in SEEN_THROUGH:
+            x = x.f
+        if isinstance(x, _BY_VALUE):
+            self._account.append((type(x), repr(x) if isinstance(x, (slice, complex)) else x))
+            return
+        if not self._fixed and is_leaf(x):
             self._account.append("leaf")
             self.leaves.append(x)
             return
-        if isinstance(x, _BY_VALUE):
-            self._account.append((type(x), repr(x) if isinstance(x, slice) else x))
+        if isinstance(x, (float, np.ndarray, np.generic, Array)):
+            self._value(x)
             return
         place = self._seen.get(id(x))
         if place is not None:
@@ -111,11 +148,7 @@ class Environment:
         self._seen[id(x)] = len(self._seen)
         parts = _parts(x)
         if parts is None:
-            self._account.append(("is", id(x)))
-            self.keep.append(x)
-            if isinstance(x, _CONTAINERS):
-                self.refusal = (f"it reaches a {type(x).__name__} of {len(x)} entries, too large "
-                                "to be watched; make it an array")
+            self._opaque(x)
             return
         head, inside = parts
         self._watch(x)
@@ -123,11 +156,91 @@ class Environment:
         for part in inside:
             self._visit(part)
         self._account.append("end")
+        if type(x) is types.FunctionType:
+            self._later.append((self._behind, x))
+        elif _is_record(x):
+            self._later.append((self._class, type(x)))
+
+    def _value(self, x):
+        """A number or an array that counts by value."""
+        if isinstance(x, Array):
+            self.refusal = "it reaches a differentiated value through a class or a module"
+        elif isinstance(x, np.ndarray) and (type(x) is not np.ndarray or x.dtype.hasobject):
+            self.refusal = f"it reaches a {type(x).__name__} of dtype {x.dtype}"
+        elif isinstance(x, np.ndarray):
+            self._odd = True  # its content may change at any time
+            self._account.append((x.shape, x.dtype.str, hashlib.sha256(x.tobytes()).digest()))
+        else:
+            self._account.append((type(x), repr(x)))
+
+    def _opaque(self, x):
+        """Something that counts by identity, if its content cannot change or be seen."""
+        self._account.append(("is", id(x)))
+        self.keep.append(x)
+        if isinstance(x, _CONTAINERS):
+            self.refusal = (f"it reaches a {type(x).__name__} of {len(x)} entries, too large "
+                            "to be watched; make it an array")
+        elif isinstance(x, type):
+            self._later.append((self._class, x))
+        elif isinstance(x, types.BuiltinFunctionType):
+            self._bound(x)
+        elif not _is_constant(x):
+            self.refusal = (f"it reaches a {type(x).__name__} ({type(x).__module__}), whose "
+                            "content cannot be watched; pass what it holds as arguments")
+
+    def _bound(self, x):
+        """A function of C; one that is a method of an object may change it."""
+        if not isinstance(x.__self__, (types.ModuleType, type, type(None), str, bytes)):
+            self.refusal = (f"it reaches the method {x.__name__} of a "
+                            f"{type(x.__self__).__name__}, whose content cannot be watched")
+
+    def _behind(self, f):
+        """The classes and the modules of the user's that a function reads."""
+        if _of_library(f):
+            return
+        names = _names(f.__code__)
+        for name in names:
+            x = f.__globals__.get(name)
+            if isinstance(x, type):
+                self._watched.append((f.__globals__, name, x))
+                self._class(x)
+            elif isinstance(x, types.BuiltinFunctionType):
+                self._bound(x)
+            elif isinstance(x, types.ModuleType) and not _is_library(x.__name__):
+                self._watched.append((f.__globals__, name, x))
+                self._attributes_of(x, [n for n in names if n in vars(x)])
+
+    def _class(self, cls: type):
+        """The classes of the user's that an object has its methods and defaults from."""
+        for base in cls.__mro__:
+            if not _is_library(base.__module__) and base is not object:
+                state = {k: v for k, v in vars(base).items() if k not in _OF_EVERY_CLASS}
+                self._attributes_of(base, list(state))
+
+    def _attributes_of(self, holder, names: list[str]):
+        """Attributes of a class or a module, which count by value."""
+        if (id(holder), tuple(names)) in self._seen:
+            return
+        self._seen[id(holder), tuple(names)] = len(self._seen)
+        self._account.append((id(holder), tuple(names)))
+        self.keep.append(holder)
+        for name in names:
+            value = vars(holder)[name]
+            self._watched.append((vars(holder), name, value))
+            inside = [getattr(value, part) for part in ("fget", "fset", "__func__", "func")
+                      if isinstance(value, (property, staticmethod, classmethod, cached_property))
+                      and getattr(value, part, None) is not None]
+            for part in inside or [value]:
+                self._visit(part)
 
     def _watch(self, x):
         """Note where the walk would find something else if it were repeated."""
         if type(x) is types.FunctionType:
             names, values = _read_globals(x)
+            if x.__defaults__ or x.__kwdefaults__:
+                self._defaulted.append((x, x.__defaults__, x.__kwdefaults__))
+            if _function_state(x):
+                self._contained.append((x.__dict__, tuple(x.__dict__), tuple(x.__dict__.values())))
             self._watched += [(cell, None, _contents(cell)) for cell in x.__closure__ or ()]
             self._watched += [(x.__globals__, name, v)
                               for name, v in zip(names, values, strict=True)]
@@ -151,13 +264,11 @@ def _parts(x: Any) -> tuple[Any, list] | None:
         names, values = _read_globals(x)
         cells = [_contents(cell) for cell in x.__closure__ or ()]
         return ("function", x.__code__, tuple(names)), [
-            *cells, x.__defaults__, x.__kwdefaults__, *values]
+            *cells, x.__defaults__, x.__kwdefaults__, *values, *_function_state(x)]
     if kind is types.MethodType:
         return ("method",), [x.__func__, x.__self__]
     if kind is partial:
         return (kind,), [x.func, x.args, x.keywords]
-    if kind in SEEN_THROUGH:
-        return (kind,), [SEEN_THROUGH[kind](x)]
     if isinstance(x, (list, tuple, deque)):
         return ((kind, len(x)), [*x, *_extra(x)]) if len(x) <= _MOST_ENTRIES else None
     if isinstance(x, dict):
@@ -178,14 +289,30 @@ def _extra(container) -> list:
     return [state] if state else []
 
 
+def _function_state(f) -> list:
+    """The attributes of a function, as one more thing that it holds."""
+    return [f.__dict__] if f.__dict__.keys() - {"__wrapped__"} and not _of_library(f) else []
+
+
+def _is_constant(x) -> bool:
+    """Whether an object that is not walked stays as it is."""
+    return isinstance(x, _CONSTANT) or _is_library(type(x).__module__, ("sciad",)) or isinstance(
+        x, types.FunctionType)
+
+
+def _is_library(module: str, libraries=_LIBRARIES) -> bool:
+    return module.partition(".")[0] in libraries and module != "__main__"
+
+
 def _is_record(x) -> bool:
     """An instance of a user's class that is no more than its attributes."""
     kind = type(x)
     if kind is types.SimpleNamespace:
         return len(vars(x)) <= _MOST_ENTRIES
-    if isinstance(x, (type, Array, types.ModuleType, list, tuple, deque, dict, set, frozenset)):
+    if isinstance(x, (type, Array, np.ndarray, enum.Enum, types.ModuleType, *_CONTAINERS, set,
+                      frozenset)):
         return False
-    return ((kind.__module__.partition(".")[0] not in _LIBRARIES or dataclasses.is_dataclass(x))
+    return ((not _is_library(kind.__module__) or dataclasses.is_dataclass(x))
             and (isinstance(getattr(x, "__dict__", None), dict) or bool(_slots(kind)))
             and kind.__reduce_ex__ is object.__reduce_ex__ and len(_state(x)) <= _MOST_ENTRIES)
 
@@ -213,7 +340,7 @@ def _contents(cell):
 
 
 def _of_library(f: types.FunctionType) -> bool:
-    return f.__globals__.get("__name__", "").partition(".")[0] in _LIBRARIES
+    return _is_library(f.__globals__.get("__name__", ""))
 
 
 def _read_globals(f: types.FunctionType) -> tuple[list[str], list]:
@@ -252,6 +379,8 @@ class Rebuilder:
         self.seen: dict[int, Any] = {}
 
     def build(self, x: Any) -> Any:
+        if type(x) in SEEN_THROUGH:
+            return SEEN_THROUGH[type(x)](self.build(x.f))
         if is_leaf(x):
             return next(self.leaves)
         if isinstance(x, _BY_VALUE):
@@ -270,8 +399,6 @@ class Rebuilder:
         if kind is types.MethodType:
             function = self.build(x.__func__)
             return types.MethodType(function, self.build(x.__self__))
-        if kind in SEEN_THROUGH:
-            return self.build(SEEN_THROUGH[kind](x))
         if kind is partial:
             out = self.seen[id(x)] = partial(self.build(x.func), *self.build(x.args),
                                              **self.build(x.keywords))
@@ -286,7 +413,7 @@ class Rebuilder:
             out.extend(map(self.build, x))
             self._attributes(out, x)
         elif isinstance(x, dict):
-            out.update((k, self.build(v)) for k, v in x.items())
+            dict.update(out, ((k, self.build(v)) for k, v in x.items()))  # Counter's would add
             self._attributes(out, x)
         elif isinstance(x, (set, frozenset)):
             self._attributes(out, x)
@@ -304,7 +431,8 @@ class Rebuilder:
         scope = dict(f.__globals__) if names else f.__globals__
         cells = tuple(types.CellType() for _ in f.__closure__ or ())
         out = types.FunctionType(f.__code__, scope, f.__name__, None, cells or None)
-        out.__qualname__, out.__dict__ = f.__qualname__, dict(f.__dict__)
+        out.__qualname__ = f.__qualname__
+        out.__dict__.update(f.__dict__)
         self.seen[id(f)] = out
         for cell, old in zip(cells, f.__closure__ or (), strict=True):
             empty = _contents(old) is None
@@ -317,6 +445,8 @@ class Rebuilder:
         out.__kwdefaults__ = self.build(f.__kwdefaults__)
         for name, value in zip(names, values, strict=True):
             scope[name] = self.build(value)
+        for state in _function_state(f):
+            out.__dict__.update(self.build(state))
         return out
 
 
@@ -325,10 +455,9 @@ _walked: OrderedDict[Callable, Environment] = OrderedDict()
 
 def environment_of(function: Callable) -> Environment:
     """The environment of a function, walked again only if something it reaches may differ."""
-    try:
-        found = _walked.get(function)
-    except TypeError:  # not hashable
-        return Environment(function)
+    if not isinstance(function, (types.FunctionType, types.MethodType)):
+        return Environment(function)  # equal objects may differ in what they reach
+    found = _walked.get(function)
     if found is None or not found.unchanged():
         found = _walked[function] = Environment(function)
         if len(_walked) > _MOST_WALKED:

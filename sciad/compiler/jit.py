@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
+import sys
+import threading
 import time
+import types
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from sciad.compiler import loops
 from sciad.compiler.environment import SEEN_THROUGH, Environment, pure_run, rebuild
 from sciad.compiler.native import Kernel, call_p, kernel_of
-from sciad.compiler.values import Unsupported
+from sciad.compiler.purity import watched
+from sciad.compiler.reports import Report, Stages
+from sciad.compiler.values import Unavailable, Unsupported
 from sciad.core import tree
-from sciad.core.array import Array, current, has_data, unwrap_plain
-from sciad.core.errors import ArgumentError, NoRuleError, RecordError, SciadError
+from sciad.core.array import Array, current, unwrap_plain
+from sciad.core.errors import ArgumentError, LostGradientError, NoRuleError, RecordError
 from sciad.core.graph import Graph, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves, recording
@@ -30,6 +36,11 @@ from sciad.core.transforms import Taken
 from sciad.ops.control import BufferFull, loop_capacity
 
 _STATIC = (bool, str, bytes, type(None), np.bool_)
+_INTEGERS = (int, np.integer)
+_INTS_ARE_STATIC = object()
+"""In place of a specialisation: the function asks an integer argument for its value."""
+
+_MOST_KNOWN = 256
 _GROWTH = 8
 _LEAF = tree.flatten(0.0)[1]
 
@@ -84,7 +95,8 @@ class Specialisation:
     repeated eagerly, where singular points of entries that a selection dropped are masked.
     """
 
-    __slots__ = ("graph", "structure", "single", "differentiates", "kernel", "keep", "seconds", "calls", "reason")
+    __slots__ = ("graph", "structure", "single", "differentiates", "kernel", "keep", "seconds",
+                 "calls", "reason", "available")
 
     def __init__(self, graph: Graph, structure, keep, seconds: float):
         self.graph = graph
@@ -95,6 +107,33 @@ class Specialisation:
         self.calls = 0
         self.kernel: Kernel | None = None
         self.reason = ""
+        self.available = True
+
+
+class _Recordings:
+    """What was recorded by any jitted function, so that a fresh lambda of known code does not
+    record again; the least recently used go first. A text is the reason of a refusal."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self.found: OrderedDict[Any, Any] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def get(self, key):
+        with self.lock:
+            found = self.found.get(key)
+            if found is not None:
+                self.found.move_to_end(key)
+            return found
+
+    def put(self, key, found):
+        with self.lock:
+            self.found[key] = found
+            if len(self.found) > self.most:
+                self.found.popitem(last=False)
+
+
+_recordings = _Recordings(most=1024)
 
 
 class Jitted:
@@ -106,10 +145,10 @@ class Jitted:
         self.static_argnames = static_argnames
         self.strict = strict
         self.hits = 0
-        self._known: dict[Any, Specialisation] = {}
-        self._fast: dict[tuple, Specialisation] = {}
+        self._known: OrderedDict[Any, Specialisation] = OrderedDict()
         self._refused: dict[Any, str] = {}
-        self._environment = Environment(f)
+        self._warned: set[str] = set()
+        self._fast: tuple[Environment | None, dict[tuple, Specialisation]] = (None, {})
         self._static_ints = False
         self._capacity = 1024
 
@@ -118,21 +157,32 @@ class Jitted:
         return f"<jitted {name}: {len(self._known)} signatures>"
 
     def __get__(self, instance, owner=None):
-        return self if instance is None else functools.partial(self, instance)
+        if instance is None:
+            return self
+        return Jitted(types.MethodType(self.f, instance), self.static_argnames, self.strict)
+
+    def __reduce__(self):
+        """Pickled by the name it has in its module, or by its function."""
+        found: Any = sys.modules.get(self.__module__)
+        for part in self.__qualname__.split("."):
+            found = getattr(found, part, None)
+        return self.__qualname__ if found is self else (
+            Jitted, (self.f, self.static_argnames, self.strict))
 
     def __call__(self, *args, **kwargs):
-        if self._fast and not kwargs and self._environment.unchanged():
-            found = self._fast.get(tuple([_quick_signature(x) for x in args]))
+        environment, table = self._fast
+        if table and not kwargs and environment.unchanged():
+            found = table.get(tuple([_quick_signature(x) for x in args]))
             if found is not None:
-                return self._run_fast(found, args)
+                return self._run_fast(found, environment, args)
         return self._run(args, kwargs)
 
-    def _run_fast(self, found, args):
+    def _run_fast(self, found, environment, args):
         """Plain numbers and arrays of a kind seen before, nothing else changed."""
         self.hits += 1
         found.calls += 1
         try:
-            outs = found.kernel(*self._environment.leaves, *args)
+            outs = found.kernel(*environment.leaves, *args)
         except BufferFull:
             return self._grow(args, {})
         if found.differentiates and _any_nan(outs):
@@ -143,18 +193,20 @@ class Jitted:
         """Record again, with more room for what a loop or a solve stores."""
         self._capacity *= _GROWTH
         self._known.clear()
-        self._fast.clear()
+        self._fast = (None, {})
         return self(*args, **kwargs)
 
     def _run(self, args, kwargs):
         call = self._bind(args, kwargs)
+        if call.error is not None:
+            return self._run_after(call, args, kwargs)
         if call.reason:
             return self.f(*args, **kwargs)
         found, leaves = call.found, call.leaves
         found.calls += 1
         if call.traced or found.kernel is None:
             if recording():
-                outs = found.graph(*leaves)
+                outs = [_own(x) for x in found.graph(*leaves)]
             else:
                 outs = call_p(*leaves, graph=found.graph)
         else:
@@ -164,94 +216,120 @@ class Jitted:
                 return self._grow(args, kwargs)
             if found.differentiates and _any_nan(outs):
                 return self.f(*args, **kwargs)
-            self._remember(found, args, kwargs)
+            self._remember(call, args, kwargs)
         return tree.unflatten(found.structure, [unwrap_plain(x) for x in outs])
 
-    def _remember(self, found, args, kwargs):
+    def _run_after(self, call, args, kwargs):
+        """Recording raised an exception. If the function itself raises, that is what the caller
+        sees; else the exception came of values without data."""
+        if self.strict:
+            raise call.error
+        out = self.f(*args, **kwargs)
+        self._refuse(call.key, f"recording it raised {call.error!r}")
+        return out
+
+    def _remember(self, call, args, kwargs):
         """Let later calls with arguments of this kind take the fast path."""
+        environment, table = self._fast
+        if environment is not call.environment:
+            self._fast = call.environment, (table := {})
         key = tuple([_quick_signature(x) for x in args])
         if not kwargs and None not in key and not self.static_argnames:
-            self._fast[key] = found
+            table[key] = call.found
 
     # --- finding the specialisation ------------------------------------------------------------
 
     def _bind(self, args, kwargs) -> _Call:
         if self.static_argnames:
-            args, kwargs, static = self._split_static(args, kwargs)
-        else:
-            static = ()
+            args, kwargs = self._with_static(args, kwargs)
         given, structure = tree.flatten((args, kwargs))
-        if not self._environment.unchanged():
-            self._environment = Environment(self.f)
-            self._fast.clear()
-        environment = self._environment
-        leaves = list(environment.leaves)
-        signature: list[Any] = [_signature(x) for x in leaves]
-        fixed: dict[int, Any] = {}
-        for k, x in enumerate(given):
-            if isinstance(x, _STATIC) or type(x) is int and self._static_ints:
-                fixed[k] = x
-                signature.append((type(x), x))
-            else:
-                x = _leaf(x)
-                leaves.append(x)
-                signature.append(_signature(x))
-        key = (tuple(signature), structure, static, environment.key)
-        traced = any(type(x) is Array for x in leaves)
-        found = self._known.get(key)
-        if found is not None:
+        environment = self._fast[0]
+        if environment is None or not environment.unchanged():
+            environment = Environment(self.f)
+        call = _Call(environment, given, structure, self._static_ints)
+        call.key = (*call.signature, self._capacity)
+        found = self._known.get(call.key) or _recordings.get(call.key)
+        if found is None:
+            found = self._specialise(call)
+        elif type(found) is Specialisation:
             self.hits += 1
-            return _Call(found, leaves, traced)
-        reason = self._refused.get(key)
-        if reason is None:
-            try:
-                found = self._specialise(leaves, structure, fixed, static, environment)
-                self._known[key] = found
-                return _Call(found, leaves, traced)
-            except _IntsAreStatic:
-                self._static_ints = True
-                return self._bind(args, {**kwargs, **dict(static)})
-            except (RecordError, NoRuleError, Unsupported) as error:
-                if self.strict:
-                    raise
-                reason = self._refused[key] = str(error)
-                self._warn(reason)
-        return _Call(None, leaves, traced, reason)
+        if found is _INTS_ARE_STATIC:
+            self._static_ints = True
+            return self._bind(args, kwargs)
+        if type(found) is str:
+            if self.strict:
+                raise RecordError(found)
+            self._refuse(call.key, found)
+            call.reason = found
+        elif found is not None:
+            self._adopt(call, found)
+        return call
 
-    def _split_static(self, args, kwargs):
-        bound = inspect.signature(self.f).bind(*args, **kwargs)
-        static = tuple((n, bound.arguments[n]) for n in self.static_argnames
-                       if n in bound.arguments)
-        rest = {n: v for n, v in bound.arguments.items() if n not in self.static_argnames}
-        return (), rest, static
+    def _adopt(self, call, found):
+        call.found = found
+        if call.key not in self._known:
+            self._known[call.key] = found
+            if len(self._known) > _MOST_KNOWN:
+                self._known.popitem(last=False)
+        if found.reason and found.available:
+            if self.strict:
+                raise Unsupported(found.reason)
+            self._warn(found.reason)
+
+    def _with_static(self, args, kwargs):
+        """The arguments, those that count by value marked."""
+        try:
+            bound = inspect.signature(self.f).bind(*args, **kwargs)
+        except ValueError as error:  # a function of C without a signature
+            raise ArgumentError(f"jit: static_argnames needs a signature: {error}") from None
+        for name in self.static_argnames:
+            if name in bound.arguments and type(bound.arguments[name]) is not _Static:
+                bound.arguments[name] = _Static(bound.arguments[name])
+        return bound.args, bound.kwargs
+
+    def _refuse(self, key, reason):
+        _recordings.put(key, reason)
+        self._refused[key] = reason
+        if len(self._refused) > _MOST_KNOWN:
+            self._refused.pop(next(iter(self._refused)))
+        self._warn(reason)
 
     def _warn(self, reason):
+        if reason in self._warned:
+            return
+        self._warned.add(reason)
         name = getattr(self.f, "__name__", "the function")
-        warnings.warn(f"jit: {name} runs eagerly: {reason}", FallbackWarning, stacklevel=4)
+        warnings.warn(f"jit: {name} runs eagerly: {reason}", FallbackWarning, stacklevel=_depth())
 
-    def _specialise(self, leaves, structure, fixed, static, environment) -> Specialisation:
-        if environment.refusal:
-            raise RecordError(environment.refusal)
+    def _specialise(self, call) -> Any:
+        """What comes of recording: a specialisation, a reason not to, or None after an exception,
+        which is then in `call`."""
+        try:
+            found = self._recorded(call)
+        except (RecordError, NoRuleError, Unsupported, LostGradientError) as error:
+            if not self._static_ints and any(isinstance(x, _INTEGERS) for x in call.leaves):
+                found = _INTS_ARE_STATIC
+            elif self.strict:
+                raise
+            else:
+                found = str(error)
+        except Exception as error:  # the program's own, or NumPy's about a value without data
+            call.error = error
+            return None
+        _recordings.put(call.key, found)
+        return found
+
+    def _recorded(self, call) -> Specialisation:
         start, taken = time.perf_counter(), Taken.count
-        captured = len(environment.leaves)
-
-        def run(*xs):
-            function = rebuild(self.f, list(xs[:captured]))
-            unchanged = pure_run(function, environment.key, xs[:captured])
-            rest = iter(xs[captured:])
-            count = len(xs) - captured + len(fixed)
-            given = [fixed[k] if k in fixed else next(rest) for k in range(count)]
-            args, kwargs = tree.unflatten(structure, given)
-            out = function(*args, **kwargs, **dict(static))
-            if not unchanged():
-                raise RecordError("the function is not pure: it changes what it reaches outside "
-                                  "itself (a list, an array, a counter)")
-            return out
-
-        types = [type_of(x) for x in leaves]
-        with loop_capacity(self._capacity):
-            recorded = self._record(run, types, leaves)
-        found = Specialisation(recorded.graph, recorded.structure, environment.keep,
+        if call.refusal:
+            raise RecordError(call.refusal)
+        types = [type_of(x) for x in call.leaves]
+        with loop_capacity(self._capacity), watched():
+            recorded = record_leaves(lambda *xs: call.run(self.f, xs), types, verify=True)
+        if recorded.consts:
+            raise RecordError("the function uses a differentiated value that it reaches neither "
+                              "through its arguments nor its closure")
+        found = Specialisation(recorded.graph, recorded.structure, call.keep,
                                time.perf_counter() - start)
         found.differentiates = Taken.count > taken
         try:
@@ -259,22 +337,8 @@ class Jitted:
             found.seconds.update(found.kernel.seconds)
         except Unsupported as error:
             found.reason = str(error)
-            if self.strict:
-                raise
-            self._warn(found.reason)
+            found.available = not isinstance(error, Unavailable)
         return found
-
-    def _record(self, run, types, leaves):
-        try:
-            recorded = record_leaves(run, types, verify=True)
-        except RecordError:
-            if not self._static_ints and any(type(x) is int for x in leaves):
-                raise _IntsAreStatic from None
-            raise
-        if recorded.consts:
-            raise RecordError("the function uses a differentiated value that it reaches neither "
-                              "through its arguments nor its closure")
-        return recorded
 
     # --- showing ---------------------------------------------------------------------------------
 
@@ -293,84 +357,99 @@ class Jitted:
         return Report(self)
 
 
-SEEN_THROUGH[Jitted] = lambda jitted: jitted.f
+class _Inlined:
+    """A jitted function inside another, recorded with it. Its results are its own, as a compiled
+    function's: writing into one changes neither another nor an argument."""
+
+    __slots__ = ("f",)
+
+    def __init__(self, f):
+        self.f = f
+
+    def __call__(self, *args, **kwargs):
+        return tree.tree_map(_own, self.f(*args, **kwargs))
+
+
+SEEN_THROUGH[Jitted] = SEEN_THROUGH[_Inlined] = _Inlined
+
+
+class _Static:
+    """An argument that counts by value, with the account of its content."""
+
+    __slots__ = ("value", "account")
+
+    def __init__(self, value):
+        self.value = value
+        self.account = Environment(value, fixed=True)
 
 
 class _Call:
-    __slots__ = ("found", "leaves", "traced", "reason")
+    """The arguments of one call, sorted into leaves and values that count; what came of them.
 
-    def __init__(self, found, leaves, traced, reason=""):
-        self.found, self.leaves, self.traced, self.reason = found, leaves, traced, reason
+    Attributes
+    ----------
+    signature : tuple
+        The kinds of the leaves, and all else that the recording depends on.
+    leaves : list
+        Inputs of the graph: the environment's, then the arguments'.
+    error : Exception or None
+        What recording raised.
+    """
 
+    def __init__(self, environment: Environment, given: list, structure, static_ints: bool):
+        self.environment = environment
+        self.given = given
+        self.structure = structure
+        self.captured = len(environment.leaves)
+        self.leaves = list(environment.leaves)
+        self.refusal = environment.refusal
+        self.keep = [environment.keep]
+        self.fixed: dict[int, Any] = {}
+        kinds: list[Any] = [_signature(x) for x in self.leaves]
+        for k, x in enumerate(given):
+            if isinstance(x, _STATIC) or static_ints and isinstance(x, _INTEGERS):
+                self.fixed[k] = x
+                kinds.append((type(x), x))
+            elif type(x) is _Static:
+                self._fix(k, x.value, x.account, kinds)
+            elif isinstance(x, np.ndarray) and type(x) not in (np.ndarray, np.memmap):
+                self._fix(k, x, Environment(x, fixed=True), kinds)
+            else:
+                x = _leaf(x)
+                self.leaves.append(x)
+                kinds.append(_signature(x))
+        self.signature = tuple(kinds), structure, environment.key
+        self.traced = any(type(x) is Array for x in self.leaves)
+        self.key: Any = None
+        self.found: Specialisation | None = None
+        self.reason = ""
+        self.error: Exception | None = None
 
-class _IntsAreStatic(SciadError):
-    """The function asks an integer argument for its value: it must count by value."""
+    def _fix(self, k, value, account, kinds):
+        self.fixed[k] = value
+        kinds.append(account.key)
+        self.keep.append(account.keep)
+        self.refusal = self.refusal or account.refusal
 
-
-class Stages:
-    """The stages of one compilation, each a text; printing shows the first three."""
-
-    def __init__(self, kernel: Kernel):
-        self.graph = kernel.graph
-        self.simplified = kernel.simplified
-        self._kernel = kernel
-
-    @property
-    def loops(self) -> str:
-        """The loop IR."""
-        return loops.text(self._kernel.lowered.module)
-
-    @property
-    def llvm(self) -> str:
-        """The LLVM text as rendered."""
-        return self._kernel.library.text
-
-    @property
-    def optimised(self) -> str:
-        """The LLVM text after optimisation."""
-        return self._kernel.library.optimised_text()
-
-    @property
-    def assembly(self) -> str:
-        """The machine code as assembly."""
-        return self._kernel.library.assembly()
-
-    def __repr__(self):
-        return (f"# recorded\n{self.graph}\n\n# simplified\n{self.simplified}\n\n"
-                f"# loops\n{self.loops}")
-
-
-class Report:
-    """What a jitted function did; prints as a table."""
-
-    def __init__(self, jitted: Jitted):
-        self.name = getattr(jitted.f, "__name__", repr(jitted.f))
-        self.hits = jitted.hits
-        self.eager = list(jitted._refused.values())
-        self.signatures = [{
-            "operations": len(found.graph),
-            "simplified": len(found.kernel.simplified) if found.kernel else None,
-            "calls": found.calls,
-            "seconds": dict(found.seconds),
-            "disk": bool(found.kernel and found.kernel.library.cached),
-            "eager": found.reason,
-        } for found in jitted._known.values()]
-
-    @property
-    def compile_seconds(self) -> float:
-        """Recording and compiling, all signatures."""
-        return sum(sum(s["seconds"].values()) for s in self.signatures)
-
-    def __repr__(self):
-        lines = [f"jit of {self.name}: {len(self.signatures)} signatures, {self.hits} cache hits"]
-        for s in self.signatures:
-            stages = ", ".join(f"{k} {v * 1e3:.1f} ms" for k, v in s["seconds"].items())
-            code = f"eager ({s['eager']})" if s["eager"] else (
-                "machine code from disk" if s["disk"] else "compiled here")
-            lines.append(f"  {s['operations']} operations ({s['simplified']} simplified), "
-                         f"{s['calls']} calls, {code}: {stages}")
-        lines += [f"  eager: {reason}" for reason in self.eager]
-        return "\n".join(lines)
+    def run(self, f: Callable, xs: tuple) -> Any:
+        """`f` on traced leaves, with its environment made of them; it must leave as they were
+        its environment and the containers among its arguments."""
+        captured = xs[:self.captured]
+        function = rebuild(f, list(captured))
+        unchanged = pure_run(function, self.environment.key, captured)
+        rest = iter(xs[self.captured:])
+        given = [self.fixed[k] if k in self.fixed else next(rest) for k in range(len(self.given))]
+        args, kwargs = tree.unflatten(self.structure, given)
+        before, structure = tree.flatten((args, kwargs))
+        out = function(*args, **kwargs)
+        if not unchanged():
+            raise RecordError("the function is not pure: it changes what it reaches outside "
+                              "itself (a list, an array, a counter)")
+        after, new_structure = tree.flatten((args, kwargs))
+        if new_structure != structure or not all(map(operator.is_, after, before)):
+            raise RecordError("the function is not pure: it changes a container among its "
+                              "arguments")
+        return out
 
 
 def _leaf(x: Any) -> Any:
@@ -391,13 +470,10 @@ def _signature(x: Any) -> Any:
     kind = type(x)
     if kind is float or kind is int:
         return kind
-    if kind is np.ndarray:
-        return (x.shape, x.dtype.char)
-    if kind is Array:
-        inner = type_of(x)
-        return ((inner.shape, inner.dtype.char) if not inner.weak or has_data(x) else float)
     inner = type_of(x)
-    return (inner.shape, inner.dtype.char, inner.weak)
+    if inner.weak:
+        return {"f": float, "i": int, "c": complex}[inner.dtype.kind]
+    return (inner.shape, inner.dtype.char if inner.dtype.kind in "biufc" else inner.dtype)
 
 
 def _any_nan(outs: list) -> bool:
@@ -423,4 +499,18 @@ def _quick_signature(x: Any) -> Any:
 
 def _kernel_name(f) -> str:
     name = getattr(f, "__name__", "kernel")
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name) or "kernel"
+    return "py_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
+
+
+def _own(x: Any) -> Any:
+    """A value under a handle of its own, so that writing into one does not change another."""
+    return Array(x._value, x._interp, x._node) if type(x) is Array else (
+        x.copy() if type(x) is np.ndarray else x)
+
+
+def _depth() -> int:
+    """How far up the stack the user's code is (for `warnings`)."""
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+        frame, depth = frame.f_back, depth + 1
+    return depth

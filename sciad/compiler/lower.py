@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from sciad.compiler import loops as ir
 from sciad.compiler.loops import Name
 from sciad.compiler.values import (

@@ -20,7 +20,6 @@ from sciad.compiler.values import (
     convert,
     flat_index,
     index,
-    size_of,
 )
 from sciad.ops import factor, products
 

@@ -8,9 +8,11 @@ kept on disk, by its text.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,14 +23,15 @@ from sciad.compiler import lower_elementwise as _elementwise
 from sciad.compiler import lower_products as _products
 from sciad.compiler import lower_reduce as _reduce
 from sciad.compiler import lower_shape as _shape
-from sciad.compiler.lower import Lowered, lower, lower_body, lowering
+from sciad.compiler.lower import lower, lower_body, lowering
 from sciad.compiler.passes import optimise
-from sciad.compiler.values import FIRST_STATUS, Buffer, Unsupported
+from sciad.compiler.values import FIRST_STATUS, Buffer, Unavailable, Unsupported
 from sciad.core.graph import Graph
 from sciad.core.masking import has_nan
 from sciad.core.rules import General
 from sciad.core.transforms import vjp_unstaged
 from sciad.ops.control import (
+    BufferFull,
     _filled,
     _float_results,
     _is_float,
@@ -36,6 +39,7 @@ from sciad.ops.control import (
     _split,
     _spread,
     cotangent_graph,
+    loop_capacity,
     tangent_graph,
 )
 
@@ -121,13 +125,21 @@ class Kernel:
     def _fail(self, status: int):
         if status >= FIRST_STATUS:
             exception = self.lowered.statuses[status - FIRST_STATUS]
-            raise type(exception)(*exception.args)
+            raise _again(exception)
         if status == -1:
             raise MemoryError("a compiled function could not allocate its workspace")
         raise RuntimeError(f"a compiled function returned the unknown status {status}")
 
     def __repr__(self):
         return f"<Kernel: {len(self.simplified)} operations>"
+
+
+def _again(exception: Exception) -> Exception:
+    """An exception of the program, made anew where its class allows."""
+    try:
+        return copy.copy(exception)
+    except TypeError:
+        return exception.with_traceback(None)
 
 
 def _contiguous(x: Any, kind) -> np.ndarray:
@@ -174,7 +186,7 @@ def kernel_of(graph: Graph, name: str = "kernel") -> Kernel:
         If something in the graph has no native form, or native code is not available here.
     """
     if not llvm.available():
-        raise Unsupported("native code is not available here (SCIAD_JIT=0, or no LLVM)")
+        raise Unavailable("native code is not available here (SCIAD_JIT=0, or no LLVM)")
     return _cache.get(graph, name)
 
 
@@ -182,8 +194,8 @@ def evaluate(graph: Graph, *leaves: Any) -> list:
     """Run a graph natively, or by its own evaluator where that is not possible."""
     try:
         kernel = kernel_of(graph)
-    except Unsupported:
-        return graph(*leaves)
+    except Unsupported:  # an entry may be an input, or a view or a constant of the graph
+        return [x.copy() if type(x) is np.ndarray else x for x in graph(*leaves)]
     return kernel(*leaves)
 
 
@@ -202,12 +214,34 @@ def _call_jvp(tangents, outs, args, params):
     return _spread(dots, _out_types(graph))
 
 
+_room: dict[str, int] = {}
+"""Iterations that the backward pass of a graph has room for, where more were needed than usual."""
+
+
+@lru_cache(maxsize=512)
+def _roomy_cotangent_graph(graph: Graph, wanted: tuple[bool, ...], room: int) -> Graph:
+    with loop_capacity(room):
+        return cotangent_graph.__wrapped__(graph, wanted)
+
+
+def _pulled(graph: Graph, wanted: tuple[bool, ...], args: tuple) -> list:
+    """The cotangents of a graph's inputs; its loops get more room until they have enough."""
+    while True:
+        room = _room.get(graph.key)
+        pull = cotangent_graph(graph, wanted) if room is None else \
+            _roomy_cotangent_graph(graph, wanted, room)
+        try:
+            return list(call_p(*args, graph=pull))
+        except BufferFull:
+            _room[graph.key] = 8 * (room or 1024)
+
+
 def _call_vjp(cotangents, needs, outs, args, params):
     graph = params["graph"]
     wanted = tuple(need and _is_float(var.type)
                    for need, var in zip(needs, graph.inputs, strict=True))
     seeds = _filled(cotangents, _out_types(graph))
-    parts = list(call_p(*args, *seeds, graph=cotangent_graph(graph, wanted)))
+    parts = _pulled(graph, wanted, (*args, *seeds))
     if has_nan(parts):  # singular points of dropped entries are masked by the eager pass
         chosen, rest = _split(wanted, args)
         parts = vjp_unstaged(_float_results(graph, wanted, rest), chosen)[1](seeds)

@@ -2,17 +2,19 @@
 
 fold      equations of literals are evaluated
 simplify  identities without rounding: x * 1, x - 0, -(-x), where(c, x, x), casts to the same type
+select    a cond whose branches are a few cheap scalar operations computes both and selects
 share     equal equations are computed once
 prune     what no output needs goes, unless it may stop the program
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
 
-from sciad.core.graph import Atom, Equation, Graph, Literal, Var
+from sciad.core.graph import Atom, Equation, Graph, Literal, Var, output_types
 from sciad.ops import control, elementwise, shape
 
 _MOST_FOLDED = 1024
@@ -20,7 +22,7 @@ _MOST_FOLDED = 1024
 
 def optimise(graph: Graph) -> Graph:
     """All passes, in order."""
-    return prune(share(simplify(fold(graph))))
+    return prune(share(select(simplify(fold(graph)))))
 
 
 def _rewritten(graph: Graph, rewrite: Callable, whole: Callable | None = None) -> Graph:
@@ -108,45 +110,153 @@ _MOVES = (elementwise.astype, shape.reshape_p, shape.broadcast_p)
 """Operations that do nothing when the type stays the same."""
 
 
+def select(graph: Graph) -> Graph:
+    """Conds as selections, where that is cheaper; the innermost first."""
+    names: dict[Var, Atom] = {}
+    equations: list[Equation] = []
+
+    def read(atom):
+        return names.get(atom, atom) if type(atom) is Var else atom
+
+    for equation in graph.equations:
+        params = {key: select(value) if isinstance(value, Graph) else value
+                  for key, value in equation.params.items()}
+        new = Equation(equation.primitive, list(map(read, equation.inputs)), equation.outputs,
+                       params, equation.line)
+        results = _selected(new, equations) if equation.primitive is control.cond_p else None
+        if results is None:
+            equations.append(new)
+        else:
+            names.update(zip(equation.outputs, results, strict=True))
+    return Graph(graph.inputs, equations, list(map(read, graph.outputs)))
+
+
+_MOST_SELECTED = 8
+_CHEAP = frozenset([
+    elementwise.add, elementwise.subtract, elementwise.multiply, elementwise.divide,
+    elementwise.negative, elementwise.absolute, elementwise.maximum, elementwise.minimum,
+    elementwise.square, elementwise.sqrt, elementwise.where, elementwise.less,
+    elementwise.less_equal, elementwise.greater, elementwise.greater_equal, elementwise.equal,
+    elementwise.not_equal, elementwise.logical_and, elementwise.logical_or,
+    elementwise.logical_not, elementwise.logical_xor, elementwise.astype, shape.reshape_p,
+])
+
+
+def _selected(cond: Equation, equations: list[Equation]) -> list[Atom] | None:
+    """The results of a cond after its branches are written out into `equations`; None (and
+    nothing written) if it must stay."""
+    predicate, *operands = cond.inputs
+    if type(predicate) is Literal:
+        chosen = cond.params["true" if predicate.value else "false"]
+        return _inlined(chosen, operands, equations)
+    graphs = [cond.params["true"], cond.params["false"]]
+    body = [equation for graph in graphs for equation in graph.equations]
+    values = [out for equation in body for out in equation.outputs] + list(cond.outputs)
+    if len(body) > _MOST_SELECTED or any(e.primitive not in _CHEAP for e in body) or any(
+            value.type.shape for value in values):
+        return None
+    kinds = [output_types(elementwise.where, [predicate.type, a.type, b.type], {})[0].strong()
+             for a, b in zip(graphs[0].outputs, graphs[1].outputs, strict=True)]
+    if kinds != [out.type.strong() for out in cond.outputs]:
+        return None
+    first, second = (_inlined(graph, operands, equations) for graph in graphs)
+    for out, a, b in zip(cond.outputs, first, second, strict=True):
+        equations.append(Equation(elementwise.where, [predicate, a, b], [out], {}, cond.line))
+    return list(cond.outputs)
+
+
+def _inlined(graph: Graph, operands, equations: list[Equation]) -> list[Atom]:
+    """The results of a graph, its equations written out with variables of their own."""
+    names: dict[Var, Atom] = dict(zip(graph.inputs, operands, strict=True))
+
+    def read(atom):
+        return names[atom] if type(atom) is Var else atom
+
+    for equation in graph.equations:
+        outputs = [Var(out.type) for out in equation.outputs]
+        equations.append(Equation(equation.primitive, list(map(read, equation.inputs)), outputs,
+                                  equation.params, equation.line))
+        names.update(zip(equation.outputs, outputs, strict=True))
+    return list(map(read, graph.outputs))
+
+
 def share(graph: Graph) -> Graph:
     """Compute equal equations once."""
+    return _share(graph, {}, {})
+
+
+def _share(graph: Graph, digests: dict, effects: dict) -> Graph:
     known: dict[tuple, tuple[Var, ...]] = {}
 
     def rewrite(equation):
-        if equation.primitive.effect or any(_stops(g) for g in equation.graphs()):
+        if _stops(equation, effects):
             return None
-        key = (equation.primitive, tuple(map(_key, equation.inputs)), _params_key(equation))
+        key = (equation.primitive, tuple(map(_key, equation.inputs)),
+               _params_key(equation, digests))
         before = known.setdefault(key, equation.outputs)
         return None if before is equation.outputs else before
 
-    return _rewritten(graph, rewrite, share)
+    return _rewritten(graph, rewrite, lambda body: _share(body, digests, effects))
 
 
 def _key(atom: Atom):
     return atom if type(atom) is Var else (atom.type, atom.digest())
 
 
-def _params_key(equation: Equation) -> str:
+def _params_key(equation: Equation, digests: dict) -> str:
     return "" if not equation.params else repr(
-        [(k, v.key if isinstance(v, Graph) else v) for k, v in equation.params.items()])
+        [(k, _digest(v, digests) if isinstance(v, Graph) else v)
+         for k, v in equation.params.items()])
 
 
-def _stops(graph: Graph) -> bool:
-    return any(e.primitive.effect or any(_stops(g) for g in e.graphs()) for e in graph.equations)
+def _digest(graph: Graph, known: dict[int, tuple[Graph, str]]) -> str:
+    """What a body does, as a short text. Each body is read once: an outer one takes the inner
+    ones by their digests."""
+    if id(graph) in known:
+        return known[id(graph)][1]
+    numbers = {var: k for k, var in enumerate(graph.inputs)}
+
+    def name(atom):
+        return str(numbers[atom]) if type(atom) is Var else f"{atom.type!r}:{atom.digest()}"
+
+    lines = [" ".join(repr(var.type) for var in graph.inputs)]
+    for equation in graph.equations:
+        lines.append(f"{equation.primitive.name} {_params_key(equation, known)} "
+                     f"{' '.join(map(name, equation.inputs))}")
+        for out in equation.outputs:
+            numbers[out] = len(numbers)
+    lines.append(" ".join(map(name, graph.outputs)))
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    known[id(graph)] = graph, digest
+    return digest
+
+
+def _stops(equation: Equation, known: dict[int, tuple[Graph, bool]]) -> bool:
+    """Whether an equation may stop the program; `known` keeps the answers for bodies."""
+    return equation.primitive.effect or any(_body_stops(g, known) for g in equation.graphs())
+
+
+def _body_stops(graph: Graph, known: dict[int, tuple[Graph, bool]]) -> bool:
+    if id(graph) not in known:
+        known[id(graph)] = graph, any(_stops(equation, known) for equation in graph.equations)
+    return known[id(graph)][1]
 
 
 def prune(graph: Graph) -> Graph:
     """Drop equations that nothing needs, unused operands of conds, and unused results."""
+    return _prune(graph, {})
+
+
+def _prune(graph: Graph, effects) -> Graph:
     needed = {x for x in graph.outputs if type(x) is Var}
     kept = []
     for equation in reversed(graph.equations):
-        effect = equation.primitive.effect or any(_stops(g) for g in equation.graphs())
-        if not effect and not any(out in needed for out in equation.outputs):
+        if not any(out in needed for out in equation.outputs) and not _stops(equation, effects):
             continue
         if equation.primitive is control.cond_p:
-            equation = _pruned_cond(equation, needed)
+            equation = _pruned_cond(equation, needed, effects)
         elif any(equation.graphs()):
-            params = {k: prune(v) if isinstance(v, Graph) else v
+            params = {k: _prune(v, effects) if isinstance(v, Graph) else v
                       for k, v in equation.params.items()}
             equation = Equation(equation.primitive, equation.inputs, equation.outputs, params,
                                 equation.line)
@@ -155,13 +265,13 @@ def prune(graph: Graph) -> Graph:
     return Graph(graph.inputs, kept[::-1], graph.outputs)
 
 
-def _pruned_cond(equation: Equation, needed) -> Equation:
+def _pruned_cond(equation: Equation, needed, effects) -> Equation:
     outs = [k for k, out in enumerate(equation.outputs) if out in needed]
     graphs = {}
     for name in ("true", "false"):
         graph = equation.params[name]
-        graphs[name] = prune(Graph(graph.inputs, graph.equations,
-                                   [graph.outputs[k] for k in outs]))
+        graphs[name] = _prune(Graph(graph.inputs, graph.equations,
+                                    [graph.outputs[k] for k in outs]), effects)
     used = [_used_inputs(graph) for graph in graphs.values()]
     places = [k for k in range(len(equation.inputs) - 1) if any(k in u for u in used)]
     graphs = {name: Graph([graph.inputs[k] for k in places], graph.equations, graph.outputs)

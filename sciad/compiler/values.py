@@ -28,6 +28,10 @@ class Unsupported(SciadError):
     """A graph has something without a native form; the function then runs eagerly."""
 
 
+class Unavailable(Unsupported):
+    """There is no native code here at all."""
+
+
 def kind_of(dtype: np.dtype) -> str:
     """The loop IR's type of a dtype."""
     kind = KINDS.get(dtype.name)

@@ -9,6 +9,7 @@ from sciad.core.errors import NoRuleError, at_line
 from sciad.core.primitive import active
 from sciad.numpy.dispatch import as_array, implements, is_followed
 from sciad.ops.create import buffer
+from sciad.ops.elementwise import exp, log
 from sciad.ops.shape import broadcast_to
 
 
@@ -24,6 +25,7 @@ def _fresh(original):
 
 zeros, ones = _fresh(np.zeros), _fresh(np.ones)
 arange, eye, identity = _fresh(np.arange), _fresh(np.eye), _fresh(np.identity)
+indices, tri = _fresh(np.indices), _fresh(np.tri)
 
 
 @functools.wraps(np.empty, updated=())
@@ -53,6 +55,26 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     weights = np.linspace(0.0, 1.0, num, endpoint).reshape((num,) + (1,) * ndim)
     out = start * (1.0 - weights) + stop * weights
     return _writable(out if dtype is None else out.astype(dtype))
+
+
+def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
+    """``numpy.logspace``; the ends and the base may be differentiated (then without `axis`)."""
+    if not any(map(is_followed, (start, stop, base))):
+        return buffer(np.logspace(start, stop, num, endpoint, base, dtype, axis))
+    exponents = linspace(start, stop, num, endpoint, axis=axis)
+    return _writable(_cast(as_array(base) ** exponents, dtype))
+
+
+def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
+    """``numpy.geomspace``; the ends may be differentiated (then they are positive)."""
+    if not any(map(is_followed, (start, stop))):
+        return buffer(np.geomspace(start, stop, num, endpoint, dtype, axis))
+    exponents = linspace(log(as_array(start)), log(as_array(stop)), num, endpoint, axis=axis)
+    return _writable(_cast(exp(exponents), dtype))
+
+
+def _cast(x, dtype):
+    return x if dtype is None else x.astype(dtype)
 
 
 def array(object, dtype=None, *, copy=True, ndmin=0, **kwargs):
@@ -140,3 +162,5 @@ def copy(a):
 
 
 FUNCTIONS[np.linspace] = linspace
+FUNCTIONS[np.logspace] = logspace
+FUNCTIONS[np.geomspace] = geomspace

@@ -57,7 +57,10 @@ def as_array(x: Any) -> Any:
 
 def _checked(original, rule):
     """`rule` called by NumPy's signature; what it does not take must have its default."""
-    own = list(inspect.signature(rule).parameters)
+    parameters = inspect.signature(rule).parameters
+    own = list(parameters)
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
+        return _variadic(original, rule, own)
     defaults = _defaults(original)
     names = list(defaults) or own
     same = 0
@@ -79,6 +82,21 @@ def _checked(original, rule):
             raise NoRuleError(f"np.{original.__name__} of a differentiated value does not take "
                               f"{what}{at_line()}; it takes {', '.join(own)}")
         return rule(**given)
+
+    return call
+
+
+def _variadic(original, rule, own):
+    """`rule` with any number of arrays; keywords that it does not take are refused."""
+    taken = frozenset(own[1:])
+
+    @functools.wraps(rule)
+    def call(*args, **kwargs):
+        unknown = [name for name in kwargs if name not in taken]
+        if unknown:
+            raise NoRuleError(f"np.{original.__name__} of a differentiated value does not take "
+                              f"{', '.join(unknown)}{at_line()}; it takes {', '.join(own)}")
+        return rule(*args, **kwargs)
 
     return call
 

@@ -1,13 +1,16 @@
 """Products of vectors and matrices."""
 
+import string
+
 import numpy as np
 
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
+from sciad.ops import einsum as contraction
 from sciad.ops import products
 from sciad.ops.elementwise import conj
-from sciad.ops.reduce import sum_
-from sciad.ops.shape import reshape, transpose
+from sciad.ops.indexing import read
+from sciad.ops.shape import normalize_axis, reshape, stack, transpose
 
 
 @implements(np.dot)
@@ -35,10 +38,60 @@ def inner(a, b):
                         if len(b.shape) > 1 else b)
 
 
-@implements(np.trace)
-def trace(a):
-    a = as_array(a)
-    if a.ndim != 2:
-        raise ArgumentError(f"trace: shape {a.shape} is not a matrix{at_line()}")
-    places = np.arange(min(a.shape))
-    return sum_(a[places, places])
+@implements(np.einsum)
+def einsum(*operands, optimize=None):
+    """Subscripts and operands, or operands each followed by its list of labels. Any value of
+    `optimize` gives the same sum; the operands are joined two by two in a good order."""
+    if isinstance(operands[0], str):
+        subscripts, operands = operands[0], operands[1:]
+    else:
+        subscripts, operands = contraction.subscripts_of(operands)
+    return contraction.einsum(subscripts, *map(as_array, operands))
+
+
+@implements(np.tensordot)
+def tensordot(a, b, axes=2):
+    return contraction.tensordot(as_array(a), as_array(b), axes)
+
+
+@implements(np.kron)
+def kron(a, b):
+    a, b = as_array(a), as_array(b)
+    ndim = max(a.ndim, b.ndim)
+    rows, columns = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
+    product = (reshape(a, tuple(n for extent in rows for n in (extent, 1)))
+               * reshape(b, tuple(n for extent in columns for n in (1, extent))))
+    return reshape(product, tuple(m * n for m, n in zip(rows, columns, strict=True)))
+
+
+@implements(np.cross)
+def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    """Of vectors with three entries."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    left, right = _components(as_array(a), axisa), _components(as_array(b), axisb)
+    parts = [left[i] * right[j] - left[j] * right[i] for i, j in ((1, 2), (2, 0), (0, 1))]
+    return stack(parts, axisc)
+
+
+def _components(x, axis):
+    axis = normalize_axis(axis, x.ndim, "cross")
+    if x.shape[axis] != 3:
+        raise ArgumentError(f"cross: shape {x.shape} along axis {axis}, a vector needs three "
+                            f"entries{at_line()}; of two, write a[0]*b[1] - a[1]*b[0]")
+    return [read(x, (slice(None),) * axis + (k,)) for k in range(3)]
+
+
+@implements(np.linalg.multi_dot)
+def multi_dot(arrays):
+    """The chain in the order that costs least, by `einsum`."""
+    arrays = [as_array(x) for x in arrays]
+    ends = [arrays[0].ndim == 1, arrays[-1].ndim == 1]
+    letters = string.ascii_letters[:len(arrays) + 1]
+    terms = [letters[k:k + 2] for k in range(len(arrays))]
+    if ends[0]:
+        terms[0] = terms[0][1:]
+    if ends[1]:
+        terms[-1] = terms[-1][:1]
+    out = ("" if ends[0] else letters[0]) + ("" if ends[1] else letters[-1])
+    return contraction.einsum(",".join(terms) + "->" + out, *arrays)

@@ -6,6 +6,7 @@ from sciad.core.array import Array
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import shape as shapes
+from sciad.ops.indexing import read
 from sciad.ops.operators import axes_view, reshape_view, swap_view
 from sciad.ops.views import Link, make_view
 
@@ -34,6 +35,20 @@ def transpose(a, axes=None):
 @implements(np.swapaxes)
 def swapaxes(a, axis1, axis2):
     return swap_view(_handle(a), axis1, axis2)
+
+
+@implements(np.matrix_transpose)
+def matrix_transpose(x, /):
+    x = _handle(x)
+    if x.ndim < 2:
+        raise ArgumentError(f"matrix_transpose: shape {x.shape} has no matrices{at_line()}")
+    return swap_view(x, -1, -2)
+
+
+@implements(np.astype)
+def astype(x, dtype, /, *, copy=True):
+    x = as_array(x)
+    return x if not copy and x.dtype == dtype else x.astype(dtype)
 
 
 @implements(np.moveaxis)
@@ -74,16 +89,11 @@ def broadcast_to(array, shape):
     return make_view(array, Link("broadcast", shape))
 
 
-@implements(np.atleast_1d)
-def atleast_1d(a):
-    a = _handle(a)
-    return a if a.ndim else reshape_view(a, (1,))
-
-
-@implements(np.atleast_2d)
-def atleast_2d(a):
-    a = _handle(a)
-    return a if a.ndim > 1 else reshape_view(a, (1, a.size))
+@implements(np.broadcast_arrays)
+def broadcast_arrays(*args):
+    args = [as_array(x) for x in args]
+    shape = np.broadcast_shapes(*(x.shape for x in args))
+    return tuple(broadcast_to(x, shape) for x in args)
 
 
 @implements(np.flip)
@@ -103,17 +113,6 @@ def stack(arrays, axis=0, *, dtype=None):
     return _cast(shapes.stack([as_array(x) for x in arrays], axis), dtype)
 
 
-@implements(np.hstack)
-def hstack(tup, *, dtype=None):
-    parts = [atleast_1d(as_array(x)) for x in tup]
-    return _cast(shapes.concatenate(parts, 1 if parts and parts[0].ndim > 1 else 0), dtype)
-
-
-@implements(np.vstack)
-def vstack(tup, *, dtype=None):
-    return _cast(shapes.concatenate([atleast_2d(as_array(x)) for x in tup], 0), dtype)
-
-
 @implements(np.column_stack)
 def column_stack(tup):
     columns = [as_array(x) for x in tup]
@@ -129,23 +128,15 @@ def _cast(x, dtype):
 def roll(a, shift, axis=None):
     a = as_array(a)
     if axis is None:
-        return shapes.reshape(roll(shapes.reshape(a, (-1,)), shift, 0), a.shape)
-    (axis,) = _axes(axis, a.ndim, "roll")
-    extent = a.shape[axis]
-    cut = -int(shift) % extent if extent else 0
-    before = (slice(None),) * axis
-    return shapes.concatenate([a[before + (slice(cut, None),)], a[before + (slice(cut),)]], axis)
-
-
-@implements(np.diff)
-def diff(a, n=1, axis=-1):
-    a = as_array(a)
-    (axis,) = _axes(axis, a.ndim, "diff")
-    if n < 0:
-        raise ArgumentError(f"diff: order {n} must not be negative{at_line()}")
-    before = (slice(None),) * axis
-    for _ in range(n):
-        a = a[before + (slice(1, None),)] - a[before + (slice(None, -1),)]
+        return shapes.reshape(roll(shapes.reshape(a, (-1,)), int(np.sum(shift)), 0), a.shape)
+    for k, by in np.broadcast(axis, shift):
+        k = shapes.normalize_axis(int(k), a.ndim, "roll")
+        extent = a.shape[k]
+        cut = -int(by) % extent if extent else 0
+        if cut:
+            before = (slice(None),) * k
+            a = shapes.concatenate([read(a, (*before, slice(cut, None))),
+                                    read(a, (*before, slice(cut)))], k)
     return a
 
 

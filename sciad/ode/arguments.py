@@ -89,16 +89,21 @@ def output_times(t_eval, t0, t1):
         steps = _gaps(t0, times, t1) * sign(t1 - t0)
         return _checked(times, min_(steps) >= 0.0, "t_eval must be sorted from t0 to t1 and lie "
                                                    "between them")
-    ts, a, b = (np.asarray(plain(x)) for x in (times, t0, t1))
-    direction = 1.0 if b >= a else -1.0
+    ts, a, b = plain(times), float(plain(t0)), float(plain(t1))
+    rising = ts if b >= a else ts[::-1]
+    if not (rising[0] >= min(a, b) and rising[-1] <= max(a, b)
+            and (rising[1:] >= rising[:-1]).all()):
+        _refuse_times(ts, rising, a, b)
+    return times
+
+
+def _refuse_times(ts, rising, a, b):
     if not np.isfinite(ts).all():
         raise ArgumentError(f"solve_ivp: t_eval holds a time that is not finite{at_line()}")
-    if (np.diff(ts) * direction < 0.0).any():
+    if (rising[1:] < rising[:-1]).any():
         raise ArgumentError(f"solve_ivp: t_eval is not sorted from t0 to t1{at_line()}")
-    if not (ts[0] * direction >= a * direction and ts[-1] * direction <= b * direction):
-        raise ArgumentError(f"solve_ivp: t_eval, from {ts[0]:g} to {ts[-1]:g}, leaves t_span "
-                            f"({a:g}, {b:g}){at_line()}")
-    return times
+    raise ArgumentError(f"solve_ivp: t_eval, from {ts[0]:g} to {ts[-1]:g}, leaves t_span "
+                        f"({a:g}, {b:g}){at_line()}")
 
 
 def step_times(steps, t0, t1):
@@ -138,20 +143,22 @@ def _checked(x, ok, text):
 
 def controls(rtol, atol, first_step, max_step, n):
     if (type(rtol) is type(atol) is float and first_step is None and max_step == np.inf
-            and 0 <= rtol < 1 and atol >= 0):
+            and 0 < rtol < 1 and atol >= 0):
         return rtol, np.full(n, atol), 0.0, np.inf
     rtol = _number(rtol, "rtol")
     atol = _floats(atol, "atol")
     if atol.shape not in ((), (n,)):
         raise ArgumentError(f"solve_ivp: atol has shape {atol.shape}, y0 has ({n},){at_line()}")
-    atol = shape.broadcast_to(atol, (n,))
+    _require(atol, lambda x: np.all(x >= 0), "atol", "must not be negative")
     first = np.inf if first_step is None else _number(first_step, "first_step")
     largest = _number(max_step, "max_step")
     _require(rtol, lambda x: 0 <= x < 1, "rtol", "must lie in [0, 1)")
-    _require(atol, lambda x: np.all(x >= 0), "atol", "must not be negative")
+    if not abstract(rtol, atol) and plain(rtol) == 0 and not np.any(plain(atol)):
+        raise ArgumentError(f"solve_ivp: rtol and atol are both 0{at_line()}")
     _require(first, lambda x: x > 0, "first_step", "must be positive")
     _require(largest, lambda x: x > 0, "max_step", "must be positive")
-    return rtol, atol, 0.0 if first_step is None else first, largest
+    first = 0.0 if first_step is None else first
+    return rtol, shape.broadcast_to(atol, (n,)), first, largest
 
 
 def _require(x, law, name, text):

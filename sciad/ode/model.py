@@ -13,9 +13,6 @@ pointers, and differentiated eagerly at each call.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -36,6 +33,7 @@ from sciad.compiler.environment import (
 from sciad.compiler.loops import Name
 from sciad.compiler.lower import lower_body
 from sciad.compiler.passes import optimise
+from sciad.compiler.purity import watched
 from sciad.compiler.values import (
     FIRST_STATUS,
     SMALL,
@@ -50,24 +48,15 @@ from sciad.compiler.values import (
 )
 from sciad.core import tree
 from sciad.core.array import Array
-from sciad.core.errors import ArgumentError, DTypeError, RecordError, SciadError, at_line
+from sciad.core.errors import RecordError, SciadError
 from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves
-from sciad.core.transforms import jvp_unstaged, vjp_unstaged
 from sciad.ode import kernels
+from sciad.ode.callback import SIGNATURES, CallbackModel, derivative, pick
 from sciad.ops.control import cotangent_graph, tangent_graph
 
-F64 = "ptr<f64>"
 _MOST_INLINED = 40
-_RAISED = 1999  # status of a callback that raised
-_SIGNATURES = {
-    "rhs": [("t", "f64"), ("y", F64), ("theta", F64), ("dy", F64)],
-    "jvp": [("t", "f64"), ("y", F64), ("theta", F64), ("tdot", "f64"), ("ydot", F64),
-            ("thetadot", F64), ("dydot", F64)],
-    "vjp": [("t", "f64"), ("y", F64), ("theta", F64), ("g", F64), ("gt", F64), ("gy", F64),
-            ("gtheta", F64)],
-}
 
 
 class Model:
@@ -91,7 +80,8 @@ class Model:
         self.key = self.graph.key
         self.size = sum(t.size for t in self.types)
         self.statuses: list[Exception] = []
-        self._libraries: dict[str, tuple[Any, str]] = {}
+        self._libraries: dict[str, llvm.Library] = {}
+        self._addresses: dict[str, int] = {}
 
     def __eq__(self, other):
         return isinstance(other, Model) and self.key == other.key
@@ -120,12 +110,14 @@ class Model:
 
     def address(self, kind: str) -> int:
         """The pointer of ``rhs``, ``jvp`` or ``vjp``."""
-        found = self._libraries.get(kind)
+        found = self._addresses.get(kind)
         if found is None:
-            function = _lower(self, kind)
-            library = llvm.compile_module(ir.Module([function], function.name))
-            found = self._libraries[kind] = (library, function.name)
-        return found[0].address(found[1])
+            with _lock:
+                function = _lower(self, kind)
+                library = llvm.compile_module(ir.Module([function], function.name))
+                self._libraries[kind] = library
+                found = self._addresses[kind] = library.address(function.name)
+        return found
 
     def call(self, t, y, *leaves):
         """dy in sciad operations (for the defining program)."""
@@ -137,167 +129,6 @@ class Model:
         fresh = type(exception).__new__(type(exception), *exception.args)
         fresh.__dict__.update(exception.__dict__)
         return fresh
-
-
-class CallbackModel:
-    """A right-hand side that is called back in Python."""
-
-    def __init__(self, function: Callable, n: int, types: list[Type], reason: str):
-        self.function, self.n, self.types, self.reason = function, n, types, reason
-        self.extra: list = []
-        self.size = sum(t.size for t in types)
-        self.floats = (True, True, *(t.dtype.kind == "f" for t in types))
-        self.pending: BaseException | None = None
-        self.key = f"callback-{id(self)}"
-        self._callbacks: dict[str, Any] = {}
-
-    def __repr__(self):
-        return f"<Model called back in Python: y of {self.n}, {self.size} parameters>"
-
-    def address(self, kind: str) -> int:
-        callback = self._callbacks.get(kind)
-        if callback is None:
-            kinds = [ctypes.c_double if t == "f64" else ctypes.c_void_p
-                     for _, t in _SIGNATURES[kind]]
-            callback = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(getattr(self, "_" + kind))
-            self._callbacks[kind] = callback
-        return ctypes.cast(callback, ctypes.c_void_p).value
-
-    def call(self, t, y, *leaves):
-        out = self.function(t, y, *leaves)
-        return _derivative(out, self.n)
-
-    def _guard(self, action) -> int:
-        if self.pending is not None:
-            return _RAISED
-        try:
-            action()
-        except BaseException as error:  # carried over the native frames, and raised behind them
-            self.pending = error
-            return _RAISED
-        return 0
-
-    @contextlib.contextmanager
-    def watched(self):
-        """Around a kernel: raises what was raised in the callbacks.
-
-        An exception that strikes between the native code and `_guard`, as Ctrl-C may, reaches
-        only Python's hook for exceptions that nothing can catch, while the kernel goes on.
-        """
-        hook = sys.unraisablehook
-
-        def catch(lost):
-            if "ctypes callback" in (lost.err_msg or ""):
-                self.pending = self.pending or lost.exc_value
-            else:
-                hook(lost)
-
-        main = threading.current_thread() is threading.main_thread()  # signals strike only there
-        if main:
-            sys.unraisablehook = catch
-        try:
-            yield
-        finally:
-            if main:
-                sys.unraisablehook = hook
-            error, self.pending = self.pending, None
-            if error is not None:
-                raise error
-
-    def _state(self, t, y, theta):
-        return t, _vector(y, self.n).copy(), split(_vector(theta, self.size).copy(), self.types)
-
-    def _rhs(self, t, y, theta, dy):
-        def action():
-            time, state, leaves = self._state(t, y, theta)
-            _vector(dy, self.n)[:] = self.call(time, state, *leaves)
-
-        return self._guard(action)
-
-    def _jvp(self, t, y, theta, tdot, ydot, thetadot, dydot):
-        def action():
-            time, state, leaves = self._state(t, y, theta)
-            dots = split(_vector(thetadot, self.size).copy(), self.types)
-            live = self.floats[2:]
-
-            def of(time, state, *chosen):
-                return self.call(time, state, *_merge(live, chosen, leaves))
-
-            _, out = jvp_unstaged(of, (time, state, *_pick(live, leaves)),
-                                  (tdot, _vector(ydot, self.n).copy(), *_pick(live, dots)))
-            _vector(dydot, self.n)[:] = out
-
-        return self._guard(action)
-
-    def _vjp(self, t, y, theta, g, gt, gy, gtheta):
-        def action():
-            time, state, leaves = self._state(t, y, theta)
-            live = self.floats[2:]
-
-            def of(time, state, *chosen):
-                return self.call(time, state, *_merge(live, chosen, leaves))
-
-            _, pull = vjp_unstaged(of, (time, state, *_pick(live, leaves)))
-            parts = pull(_vector(g, self.n).copy())
-            _vector(gt, 1)[0] += parts[0]
-            _vector(gy, self.n)[:] += parts[1]
-            rest, total, place = iter(parts[2:]), _vector(gtheta, self.size), 0
-            for kind, flag in zip(self.types, live, strict=True):
-                if flag:
-                    total[place:place + kind.size] += np.ravel(next(rest))
-                place += kind.size
-
-        return self._guard(action)
-
-
-def _vector(address, size: int) -> np.ndarray:
-    if not size:
-        return np.empty(0)
-    return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_double)), (size,))
-
-
-def _pick(flags, xs):
-    return [x for flag, x in zip(flags, xs, strict=True) if flag]
-
-
-def _merge(flags, chosen, rest):
-    chosen = iter(chosen)
-    return [next(chosen) if flag else x for flag, x in zip(flags, rest, strict=True)]
-
-
-def split(theta, types: list[Type]) -> list:
-    """The leaves of a flat vector."""
-    leaves, place = [], 0
-    for kind in types:
-        part = theta[place:place + kind.size].reshape(kind.shape)
-        leaves.append(part.astype(kind.dtype) if kind.dtype != part.dtype else part[()])
-        place += kind.size
-    return leaves
-
-
-def flat(leaves: list) -> np.ndarray:
-    """The leaves as one vector."""
-    if not leaves:
-        return np.zeros(0)
-    if len(leaves) == 1:
-        return np.ascontiguousarray(leaves[0], float).reshape(-1)
-    return np.concatenate([np.asarray(x, float).ravel() for x in leaves])
-
-
-def _derivative(out: Any, n: int):
-    """What a right-hand side returned, as a vector of n."""
-    if not isinstance(out, Array):
-        out = np.asarray(out)
-        out = pack(out) if out.dtype.hasobject and out.size else out
-    if out.dtype.kind not in "fiub":
-        raise DTypeError(f"solve_ivp: fun returned values of dtype {out.dtype}, must be real "
-                         f"numbers{at_line()}")
-    if n == 1 and out.shape == ():
-        out = out.reshape((1,))
-    if out.shape != (n,):
-        raise ArgumentError(f"solve_ivp: fun returned shape {out.shape}, y has shape ({n},)"
-                            f"{at_line()}")
-    return out.astype(float) if out.dtype != np.float64 else out
 
 
 # --- finding the model ---------------------------------------------------------------------------
@@ -347,10 +178,14 @@ class _Function:
     def __init__(self, fun: Callable, args: tuple, n: int):
         given, self.structure = tree.flatten(args)
         self.n = n
-        self.fixed = {k: x for k, x in enumerate(given) if _is_static(x)}
-        self.odd = [k for k, x in enumerate(given) if k not in self.fixed and not is_leaf(x)]
-        self.dynamic = [_leaf(x) for k, x in enumerate(given)
-                        if k not in self.fixed and k not in self.odd]
+        self.fixed, self.odd, self.dynamic = {}, [], []
+        for k, x in enumerate(given):
+            if _is_static(x):
+                self.fixed[k] = x
+            elif is_leaf(x):
+                self.dynamic.append(_leaf(x))
+            else:
+                self.odd.append(k)
         if self.odd:
             self.target = (fun, *[given[k] for k in self.odd])
             self.environment = Environment(self.target)
@@ -370,7 +205,7 @@ class _Function:
         rest = iter(dynamic)
         given = [known[k] if k in known else next(rest)
                  for k in range(len(known) + len(dynamic))]
-        return _derivative(function(t, y, *tree.unflatten(self.structure, given)), self.n)
+        return derivative(function(t, y, *tree.unflatten(self.structure, given)), self.n)
 
     def record(self) -> Model | _Refusal:
         count = len(self.captured)
@@ -389,7 +224,8 @@ class _Function:
             if self.environment.refusal:
                 raise RecordError(self.environment.refusal)
             types = [Type((), float), Type((self.n,), float), *self.types]
-            recorded = record_leaves(traced, types, verify=True)
+            with watched():
+                recorded = record_leaves(traced, types, verify=True)
             if recorded.consts:
                 raise RecordError("it reaches a differentiated value in a way that sciad cannot "
                                   "see")
@@ -452,7 +288,7 @@ def _lift_constants(graph: Graph) -> tuple[Graph, list]:
 
 def _lower(model: Model, kind: str) -> ir.Function:
     em = Emitter(statuses=model.statuses)
-    names = {name: Name(name, type) for name, type in _SIGNATURES[kind]}
+    names = {name: Name(name, type) for name, type in SIGNATURES[kind]}
     vector = Type((model.n,), float)
     values = [Scalars((), "f64", [names["t"]]), _slice(em, names["y"], 0, vector)]
     values += _leaves(em, names["theta"], model.types)
@@ -462,7 +298,7 @@ def _lower(model: Model, kind: str) -> ir.Function:
             em.store(out, names["dy"])
     elif kind == "jvp":
         dots = [Scalars((), "f64", [names["tdot"]]), _slice(em, names["ydot"], 0, vector)]
-        dots += _pick(model.floats[2:], _leaves(em, names["thetadot"], model.types))
+        dots += pick(model.floats[2:], _leaves(em, names["thetadot"], model.types))
         graph = optimise(tangent_graph(model.graph, model.floats))
         (out,) = lower_body(em, graph, values + dots)
         em.store(out, names["dydot"])
@@ -473,7 +309,7 @@ def _lower(model: Model, kind: str) -> ir.Function:
         raise Unsupported("a constant array inside control flow has no place in a native "
                           "right-hand side")
     # the content digest in the name keeps models apart in profiles and dumps
-    return ir.Function(f"{kind}_{model.key[:12]}", _SIGNATURES[kind], [*em.allocs, *em.block])
+    return ir.Function(f"{kind}_{model.key[:12]}", SIGNATURES[kind], [*em.allocs, *em.block])
 
 
 def _lower_vjp(em: Emitter, model: Model, values, names, vector):

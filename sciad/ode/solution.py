@@ -11,16 +11,19 @@ adjoint    (`sciad.ode.program`), so every order exists.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from sciad.compiler.native import call_p
 from sciad.core.errors import SciadError
-from sciad.core.graph import Type, shape_of
+from sciad.core.graph import Type, shape_of, type_of
 from sciad.core.record import record_leaves
 from sciad.core.rules import Constant, General, Tools
 from sciad.core.transforms import jvp_unstaged, vjp_unstaged
 from sciad.ode import kernels
-from sciad.ode.model import Model, flat, split
+from sciad.ode.callback import flat, split
+from sciad.ode.model import Model
 from sciad.ode.program import replay as program
 from sciad.ode.tableau import RK45, TSIT5
 from sciad.ops.control import BufferFull
@@ -76,7 +79,8 @@ def _launch(kind, tableau, model, *args, work=None) -> int | None:
 def march(model, method, t0, t1, y0, t_eval, controls, leaves, max_steps, capacity=256):
     """The adaptive solve on plain values.
 
-    `controls` is (rtol, atol, first_step, max_step). Returns (out, ts, ys, counters, status).
+    `controls` is (rtol, atol, first_step, max_step). Returns (out, ts, ys, counters, status);
+    counters[1] steps fill the first rows of the buffers ts and ys.
     """
     tableau, n = METHODS[method], model.n
     rtol, atol, first_step, max_step = controls
@@ -107,14 +111,17 @@ def _march_fun(t0, t1, rtol, first_step, max_step, y0, t_eval, atol, *leaves, mo
     out, ts, ys, counters, status = march(model, method, float(t0), float(t1), y0, t_eval, (
         float(rtol), atol, float(first_step), float(max_step)), list(leaves), max_steps, capacity)
     if status is not None:
-        raise failure(status, ts[-1], model)
+        raise failure(status, ts[counters[1]], model)
     if len(ts) > capacity:
-        raise BufferFull(f"{len(ts)} steps, room for {capacity}")
-    return out, _padded(ts, capacity), _padded(ys, capacity), counters
+        raise BufferFull(f"{counters[1]} steps, room for {capacity}")
+    return out, padded(ts, counters[1], capacity), padded(ys, counters[1], capacity), counters
 
 
-def _padded(x, length):
-    return np.concatenate([x, np.broadcast_to(x[-1:], (length - len(x), *x.shape[1:]))])
+def padded(x, last, length):
+    """The first rows of a buffer; those after `last` repeat it, as steps of length zero."""
+    out = x[:length].copy()
+    out[last + 1:] = x[last]
+    return out
 
 
 def _march_types(t0, t1, rtol, first_step, max_step, y0, t_eval, atol, *leaves, model, method,
@@ -202,9 +209,9 @@ def _adjoint_types(ys, steps, ts, y0, t_eval, *rest, model, method):
     return (ts.strong(), y0.strong(), t_eval.strong(), *(t.strong() for t in rest[:-1]))
 
 
-def _as_program(args, params, seeds):
+def _as_program(kind, model, method):
     """`tangent` or `adjoint` as a function of its operands, in sciad operations."""
-    model, tableau = params["model"], METHODS[params["method"]]
+    tableau = METHODS[method]
     count = 3 + len(model.types)
 
     def of_tangent(*xs):
@@ -220,7 +227,7 @@ def _as_program(args, params, seeds):
         return tuple(next(parts) if flag else 0.0 * x
                      for flag, x in zip(flags, xs[:count], strict=True))
 
-    return of_tangent if seeds == "tangent" else of_adjoint
+    return of_tangent if kind == "tangent" else of_adjoint
 
 
 def _active(model, xs):
@@ -239,10 +246,10 @@ def _run(model, tableau, variables):
     return program(model, tableau, ts, y0, t_eval, leaves)
 
 
-def _program_graph(kind, args, params):
+@lru_cache(maxsize=128)
+def _program_graph(kind, model, method, types):
     """The program of tangent or adjoint at these types, recorded."""
-    types = [Type(shape_of(x), float) for x in args[2:]]
-    return record_leaves(_as_program(args, params, kind), types).graph
+    return record_leaves(_as_program(kind, model, method), list(types)).graph
 
 
 def _through_program_jvp(kind):
@@ -284,8 +291,9 @@ def _through_program_vjp(kind):
 
 def _evaluated(kind, args, params):
     if not isinstance(params["model"], Model):
-        return _as_program(args, params, kind)
-    graph = _program_graph(kind, args, params)
+        return _as_program(kind, **params)
+    types = tuple(type_of(x).strong() for x in args[2:])
+    graph = _program_graph(kind, types=types, **params)
 
     def function(*xs):
         outs = call_p(*xs, graph=graph)

@@ -15,7 +15,7 @@ from sciad.ode import arguments as _arguments
 from sciad.ode import lowering as _lowering
 from sciad.ode.model import CallbackModel, Model, called_back, model_of
 from sciad.ode.program import step
-from sciad.ode.solution import METHODS, failure, march, march_p, replay_p, solution_p
+from sciad.ode.solution import METHODS, failure, march, march_p, padded, replay_p, solution_p
 from sciad.ops import shape
 from sciad.ops.control import _Capacity
 from sciad.ops.indexing import index_set
@@ -202,17 +202,23 @@ class _Problem:
             self.model, self.method, t0, t1, y0, t_eval, tuple(map(plain, controls)), numbers,
             max_steps)
         if status is not None:
-            raise _Raised if status >= FIRST_STATUS else failure(status, ts[-1], self.model)
+            raise _Raised if status >= FIRST_STATUS else failure(
+                status, ts[counters[1]], self.model)
+        count = int(counters[1])
+        steps = ts[:count + 1]
         if self.t_eval is None:
-            times, out = self._steps_of(ts), ys
+            times, out = self._steps_of(steps, count), ys[:count + 1]
         else:
             times = self.t_eval
-        out = self._differentiable(out, ys, len(ts) - 1, self._steps_of(ts), times)
-        return self._result(times, out, ts, counters)
+        if any(isinstance(x, Array) for x in (self.t0, self.t1, self.y0, times, *self.leaves)):
+            room = 1 << count.bit_length()  # solves of about as many steps then share the code of
+            ts, ys = padded(ts, count, room), padded(ys, count, room)  # their second derivatives
+            out = self._differentiable(out, ys, count, self._steps_of(ts, count), times)
+        return self._result(times, out, steps, counters)
 
-    def _steps_of(self, ts):
+    def _steps_of(self, ts, count):
         """The step times, the first and the last as functions of t_span."""
-        for place, end in ((0, self.t0), (-1, self.t1)):
+        for place, end in ((0, self.t0), (count, self.t1)):
             if isinstance(end, Array):
                 ts = index_set(ts, end, place)
         return ts
@@ -224,16 +230,22 @@ class _Problem:
         for x in (out, ys, ts):
             if isinstance(x, np.ndarray):
                 x.flags.writeable = False  # saved for the backward pass as it is
+        if isinstance(times, np.ndarray):
+            times = times.copy()
+            times.flags.writeable = False
+        variables = (ts, self.y0, times, *self.leaves)
         return solution_p(out, ys, steps, *variables, **self.params)
 
     def _result(self, times, out, steps, counters) -> OdeResult:
-        y = shape.transpose(out)
+        y = shape.transpose_p(out, axes=(1, 0))
         plain_times = times if isinstance(times, Array) else np.array(times)
         return OdeResult(plain_times, y, steps, counters, self.model)
 
     def replayed(self, ts) -> OdeResult:
         """The steps are given."""
         times = ts if self.t_eval is None else self.t_eval
+        if _arguments.abstract(ts, self.y0, times, *self.leaves):
+            self._require_native()
         fixed = [stop_gradient(x) for x in (ts, self.y0, times, *self.leaves)]
         out, ys = replay_p(*fixed, **self.params)
         out = ys if self.t_eval is None else out
@@ -242,13 +254,16 @@ class _Problem:
         counters = np.array([count * (METHODS[self.method].stages - 1) + 1, count, 0, 0])
         return self._result(times, out, stop_gradient(ts), counters)
 
+    def _require_native(self):
+        if isinstance(self.model, CallbackModel):
+            raise RecordError(f"the right-hand side cannot be recorded: {self.model.reason}")
+
     def recorded(self, controls, max_steps) -> OdeResult:
         """While recording: room for a bounded number of steps, grown by `jit` when it is full."""
         if self.t_eval is None:
             raise RecordError("solve_ivp without t_eval returns as many points as it takes steps, "
                               "which is not known while recording; give t_eval")
-        if isinstance(self.model, CallbackModel):
-            raise RecordError(f"the right-hand side cannot be recorded: {self.model.reason}")
+        self._require_native()
         rtol, atol, first_step, max_step = map(stop_gradient, controls)
         fixed = [stop_gradient(x) for x in (self.y0, self.t_eval)]
         out, ts, ys, counters = march_p(
@@ -256,12 +271,7 @@ class _Problem:
             atol, *map(stop_gradient, self.leaves), **self.params, max_steps=max_steps,
             capacity=_Capacity.value)
         count = counters[1]
-        times = ts
-        if isinstance(self.t0, Array):
-            times = index_set(times, self.t0, 0)
-        if isinstance(self.t1, Array):
-            times = index_set(times, self.t1, count)
-        out = self._differentiable(out, ys, count, times, self.t_eval)
+        out = self._differentiable(out, ys, count, self._steps_of(ts, count), self.t_eval)
         return self._result(self.t_eval, out, ts, counters)
 
     def standstill(self) -> OdeResult:

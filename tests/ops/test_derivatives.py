@@ -10,7 +10,8 @@ import sciad
 import sciad.ops
 from sciad.core.primitive import Primitive
 from sciad.core.record import record
-from tests.ops.cases import CASES, Case
+from tests.ops.cases import Case
+from tests.ops.tables import CASES
 
 IDS = [case.name for case in CASES]
 
@@ -103,10 +104,14 @@ EFFECTS = {"fail", "check"}
 """Operations that only stop a program: tested with control flow."""
 
 
+EAGER = {"cumprod"}
+"""Operations that need to see the values: recorded programs contain others in their place."""
+
+
 def test_every_primitive_stands_in_the_table():
     found: set[Primitive] = set()
     for case in CASES:
         for function in (case.function, _cotangents(case)):
             _primitives_of(record(function, *case.args).graph, found)
-    missing = {p.name for p in _defined()} - {p.name for p in found} - EFFECTS
+    missing = {p.name for p in _defined()} - {p.name for p in found} - EFFECTS - EAGER
     assert not missing

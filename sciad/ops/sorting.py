@@ -1,0 +1,138 @@
+"""Order: sorting, selecting by rank, searching.
+
+An order is found once, as integers without derivative; the entries then move by a read. At ties
+the sort is stable: each of two equal entries keeps the derivative of its own place, one of the
+one-sided slopes.
+"""
+
+import numpy as np
+
+from sciad.core.errors import ArgumentError, at_line
+from sciad.core.graph import Type
+from sciad.core.rules import Constant
+from sciad.ops.elementwise import clip, floor, isnan, logical_not, where
+from sciad.ops.indexing import read
+from sciad.ops.reduce import sum_
+from sciad.ops.shape import normalize_axis, reshape, transpose_p
+
+argsort_p = Constant("argsort", lambda x, axis: np.argsort(x, axis, kind="stable"),
+                     lambda x, axis: Type(x.shape, np.intp))
+argpartition_p = Constant("argpartition",
+                          lambda x, kth, axis: np.argpartition(x, kth, axis),
+                          lambda x, kth, axis: Type(x.shape, np.intp))
+searchsorted_p = Constant("searchsorted",
+                          lambda a, v, side: np.asarray(np.searchsorted(a, v, side))[()],
+                          lambda a, v, side: Type(v.shape, np.intp))
+
+
+def line(x, axis, name):
+    """`x` and the axis to work along; None flattens."""
+    if axis is None:
+        return reshape(x, (-1,)), 0
+    return x, normalize_axis(axis, len(x.shape), name)
+
+
+def argsort(x, axis=-1):
+    x, axis = line(x, axis, "argsort")
+    return argsort_p(x, axis=axis)
+
+
+def argpartition(x, kth, axis=-1):
+    x, axis = line(x, axis, "argpartition")
+    return argpartition_p(x, kth=kth, axis=axis)
+
+
+def sort(x, axis=-1):
+    x, axis = line(x, axis, "sort")
+    return _rearranged(x, argsort_p(x, axis=axis), axis)
+
+
+def partition(x, kth, axis=-1):
+    x, axis = line(x, axis, "partition")
+    return _rearranged(x, argpartition_p(x, kth=kth, axis=axis), axis)
+
+
+def _rearranged(x, order, axis):
+    """x along an axis in an order of its own shape, by flat indices: their adjoint is fast."""
+    shape = x.shape
+    if len(shape) == 1:
+        return read(x, order)
+    strides = np.cumprod((1, *shape[:0:-1]))[::-1]
+    base = sum((np.arange(n).reshape((n,) + (1,) * (len(shape) - k - 1)) * int(strides[k])
+                for k, n in enumerate(shape) if k != axis), np.intp(0))
+    places = reshape(order * int(strides[axis]) + base, (-1,))
+    return reshape(read(reshape(x, (-1,)), places), shape)
+
+
+def searchsorted(a, v, side="left"):
+    if len(a.shape) != 1:
+        raise ArgumentError(f"searchsorted: the sorted array has shape {a.shape}, must be "
+                            f"one-dimensional{at_line()}")
+    return searchsorted_p(a, v, side=side)
+
+
+def take_along_axis(x, order, axis):
+    """x[..., order[..., i, ...], ...]: `order` has the dimensions of x, or 1 to broadcast."""
+    x, axis = line(x, axis, "take_along_axis")
+    return read(x, along(x.shape, order, axis))
+
+
+def along(shape, order, axis) -> tuple:
+    """The index that `order` means along an axis of an array of shape `shape`."""
+    if len(order.shape) != len(shape):
+        raise ArgumentError(f"take_along_axis: indices of shape {order.shape} for an array of "
+                            f"shape {shape}; they need as many dimensions{at_line()}")
+    ndim = len(shape)
+    return tuple(order if k == axis else np.arange(n).reshape((n,) + (1,) * (ndim - k - 1))
+                 for k, n in enumerate(shape))
+
+
+def quantile(x, q, axes, keepdims=False):
+    """Quantiles by linear interpolation between the sorted entries; a line with a NaN gives NaN.
+
+    `q` is plain. Its axes come first, then those of x that remain.
+    """
+    q, ranked = _places(q), _ranked(x, axes)
+    count = ranked.shape[0]
+    place = q.reshape(-1) * (count - 1)
+    low = np.floor(place).astype(np.intp)
+    below, above = (read(ranked, np.minimum(k, count - 1)) for k in (low, low + 1))
+    weight = (place - low).astype(x.dtype).reshape((-1,) + (1,) * (len(ranked.shape) - 1))
+    out = below + (above - below) * weight
+    return _shaped(where(isnan(read(ranked, -1)), np.nan, out), x.shape, q.shape, axes, keepdims)
+
+
+def nanquantile(x, q, axes, keepdims=False):
+    """As `quantile`, of the entries of each line that are numbers: NaNs are sorted to its end."""
+    q, ranked = _places(q), _ranked(x, axes)
+    last = sum_(logical_not(isnan(ranked)), 0) - 1
+    place = q.reshape((-1,) + (1,) * (len(ranked.shape) - 1)) * last
+    low = floor(place)
+    below, above = (take_along_axis(ranked, clip(low + k, 0, last).astype(np.intp), 0)
+                    for k in (0, 1))
+    out = below + (above - below) * (place - low).astype(x.dtype)
+    return _shaped(out, x.shape, q.shape, axes, keepdims)
+
+
+def _places(q):
+    q = np.asarray(q, float)
+    if np.any((q < 0) | (q > 1) | np.isnan(q)):
+        raise ArgumentError(f"quantile: q = {q} must lie in [0, 1] (percentile: [0, 100])"
+                            f"{at_line()}")
+    return q
+
+
+def _ranked(x, axes):
+    """The entries along `axes`, sorted, as the first axis."""
+    rest = [k for k in range(len(x.shape)) if k not in axes]
+    count = int(np.prod([x.shape[k] for k in axes], dtype=int))
+    if not count:
+        raise ArgumentError(f"quantile of an empty array of shape {x.shape}{at_line()}")
+    lines = reshape(transpose_p(x, axes=(*axes, *rest)), (count, *(x.shape[k] for k in rest)))
+    return sort(lines, 0)
+
+
+def _shaped(out, shape, q_shape, axes, keepdims):
+    kept = tuple(1 if k in axes else n for k, n in enumerate(shape))
+    rest = tuple(n for k, n in enumerate(shape) if k not in axes)
+    return reshape(out, q_shape + (kept if keepdims else rest))

@@ -1,0 +1,176 @@
+"""Special functions of one and two variables, as elementwise operations.
+
+The formulas are those of the NIST Digital Library of Mathematical Functions (chapters 5, 7, 8,
+15, 18, 19, 25). A parameter without a derivative here (an order, a degree) raises by name.
+"""
+
+import numpy as np
+from scipy import special as sp
+
+from sciad.core.errors import NoRuleError, at_line
+from sciad.core.rules import Elementwise, ElementwiseConstant, elementwise
+from sciad.ops.elementwise import (
+    cos,
+    equal,
+    exp,
+    log,
+    log1p,
+    not_equal,
+    sin,
+    sqrt,
+    where,
+)
+
+SQRT_PI = float(np.sqrt(np.pi))
+
+
+def no_rule(name, operand):
+    """The partial derivative of an operand that has none here."""
+
+    def partial(*_):
+        raise NoRuleError(f"{name} has no derivative by its {operand}{at_line()}; pass "
+                          f"sciad.stop_gradient({operand}) if it is to be held fixed")
+
+    return partial
+
+
+def declare(name, *partials):
+    return elementwise(name, getattr(sp, name), *partials)
+
+
+# --- error function and normal distribution (DLMF 7) ----------------------------------------------
+
+erf = declare("erf", lambda y, x: 2.0 / SQRT_PI * exp(-x * x))
+erfc = declare("erfc", lambda y, x: -2.0 / SQRT_PI * exp(-x * x))
+erfcx = declare("erfcx", lambda y, x: 2.0 * x * y - 2.0 / SQRT_PI)
+erfi = declare("erfi", lambda y, x: 2.0 / SQRT_PI * exp(x * x))
+dawsn = declare("dawsn", lambda y, x: 1.0 - 2.0 * x * y)
+wofz = declare("wofz", lambda y, z: 2j / SQRT_PI - 2.0 * z * y)
+erfinv = declare("erfinv", lambda y, x: SQRT_PI / 2.0 * exp(y * y))
+erfcinv = declare("erfcinv", lambda y, x: -SQRT_PI / 2.0 * exp(y * y))
+ndtr = declare("ndtr", lambda y, x: exp(-0.5 * x * x) / (SQRT_PI * 2.0**0.5))
+ndtri = declare("ndtri", lambda y, p: SQRT_PI * 2.0**0.5 * exp(0.5 * y * y))
+log_ndtr = declare("log_ndtr", lambda y, x: exp(-0.5 * x * x - y) / (SQRT_PI * 2.0**0.5))
+
+# --- gamma and beta (DLMF 5, 25.11) ---------------------------------------------------------------
+
+zeta = declare("zeta", no_rule("zeta", "s"), lambda y, s, q: -s * zeta(s + 1, q))
+psi = declare("psi", lambda y, x: zeta(2.0, x))
+gammaln = declare("gammaln", lambda y, x: psi(x))
+loggamma = declare("loggamma", lambda y, z: psi(z))
+gamma = declare("gamma", lambda y, x: y * psi(x))
+rgamma = declare("rgamma", lambda y, x: -y * psi(x))
+poch = declare("poch", lambda y, z, m: y * (psi(z + m) - psi(z)), lambda y, z, m: y * psi(z + m))
+binom = declare("binom", lambda y, n, k: y * (psi(n + 1.0) - psi(n - k + 1.0)),
+                lambda y, n, k: y * (psi(n - k + 1.0) - psi(k + 1.0)))
+gammasgn = ElementwiseConstant("gammasgn", sp.gammasgn)
+beta = declare("beta", lambda y, a, b: y * (psi(a) - psi(a + b)),
+               lambda y, a, b: y * (psi(b) - psi(a + b)))
+betaln = declare("betaln", lambda y, a, b: psi(a) - psi(a + b),
+                 lambda y, a, b: psi(b) - psi(a + b))
+
+# --- logistic and entropies -----------------------------------------------------------------------
+
+expit = declare("expit", lambda y, x: y * expit(-x))
+logit = declare("logit", lambda y, x: 1.0 / (x * (1.0 - x)))
+log_expit = declare("log_expit", lambda y, x: expit(-x))
+
+
+def _ratio(x, y):
+    """x / y, and 0 for x = 0 whatever y is: the slope of x log y by y."""
+    zero = equal(x, 0.0)
+    return where(zero, 0.0 * x, x / where(zero, 1.0, y))
+
+
+xlogy = declare("xlogy", lambda z, x, y: log(y), lambda z, x, y: _ratio(x, y))
+xlog1py = declare("xlog1py", lambda z, x, y: log1p(y), lambda z, x, y: _ratio(x, 1.0 + y))
+entr = declare("entr", lambda y, x: -log(x) - 1.0)
+rel_entr = declare("rel_entr", lambda z, x, y: log(x / y) + 1.0, lambda z, x, y: -(x / y))
+kl_div = declare("kl_div", lambda z, x, y: log(x / y), lambda z, x, y: 1.0 - x / y)
+
+# --- exponential integrals, dilogarithm, Lambert W ------------------------------------------------
+
+expi = declare("expi", lambda y, x: exp(x) / x)
+exp1 = declare("exp1", lambda y, x: -exp(-x) / x)
+expn = declare("expn", no_rule("expn", "n"), lambda y, n, x: -expn(n - 1, x))
+spence = declare("spence", lambda y, z: log(z) / (1.0 - z))
+
+
+class LambertW(Elementwise):
+    """W(z) on branch k: W exp(W) = z, so W' = exp(-W) / (1 + W)."""
+
+    __slots__ = ()
+
+    def __init__(self):
+        super().__init__("lambertw", lambda z, k: sp.lambertw(z, k),
+                         lambda w, z: exp(-w) / (1.0 + w))
+
+
+lambertw = LambertW()
+exp10 = declare("exp10", lambda y, x: y * float(np.log(10.0)))
+cosm1 = declare("cosm1", lambda y, x: -sin(x))
+
+# --- hypergeometric functions and elliptic integrals (DLMF 15.5, 19.4, 19.5) ----------------------
+# K and E are hypergeometric in m, which keeps every order of derivative right at m = 0.
+
+hyp2f1 = declare("hyp2f1", *(no_rule("hyp2f1", k) for k in "abc"),
+                 lambda y, a, b, c, z: (a * b / c) * hyp2f1(a + 1.0, b + 1.0, c + 1.0, z))
+hyp1f1 = declare("hyp1f1", no_rule("hyp1f1", "a"), no_rule("hyp1f1", "b"),
+                 lambda y, a, b, z: (a / b) * hyp1f1(a + 1.0, b + 1.0, z))
+hyp0f1 = declare("hyp0f1", no_rule("hyp0f1", "v"),
+                 lambda y, v, z: hyp0f1(v + 1.0, z) / v)
+ellipk = declare("ellipk", lambda y, m: float(np.pi / 8) * hyp2f1(1.5, 1.5, 2.0, m))
+ellipkm1 = declare("ellipkm1", lambda y, p: float(-np.pi / 8) * hyp2f1(1.5, 1.5, 2.0, 1.0 - p))
+ellipe = declare("ellipe", lambda y, m: float(-np.pi / 8) * hyp2f1(0.5, 1.5, 2.0, m))
+
+
+def _delta(phi, m):
+    s = sin(phi)
+    return sqrt(1.0 - m * (s * s))
+
+
+ellipkinc = declare(
+    "ellipkinc", lambda y, phi, m: 1.0 / _delta(phi, m),
+    lambda y, phi, m: (ellipeinc(phi, m) / (1.0 - m) - y
+                       - m * sin(phi) * cos(phi) / ((1.0 - m) * _delta(phi, m))) / (2.0 * m))
+ellipeinc = declare("ellipeinc", lambda y, phi, m: _delta(phi, m),
+                    lambda y, phi, m: (y - ellipkinc(phi, m)) / (2.0 * m))
+
+# --- orthogonal polynomials as evaluated, by x (DLMF 18.9) ----------------------------------------
+
+
+def _less(n):
+    """n - 1, and 0 for n = 0, where a factor makes the derivative 0."""
+    return n - not_equal(n, 0) * 1
+
+
+def _polynomial(name, slope, parameters=("n",)):
+    return declare(name, *(no_rule(name, p) for p in parameters), slope)
+
+
+eval_jacobi = _polynomial(
+    "eval_jacobi",
+    lambda y, n, a, b, x: (not_equal(n, 0) * 0.5 * (n + a + b + 1.0)
+                           * eval_jacobi(_less(n), a + 1.0, b + 1.0, x)),
+    ("n", "alpha", "beta"))
+eval_legendre = _polynomial(
+    "eval_legendre",
+    lambda y, n, x: not_equal(n, 0) * 0.5 * (n + 1.0) * eval_jacobi(_less(n), 1.0, 1.0, x))
+eval_gegenbauer = _polynomial(
+    "eval_gegenbauer",
+    lambda y, n, a, x: not_equal(n, 0) * 2.0 * a * eval_gegenbauer(_less(n), a + 1.0, x),
+    ("n", "alpha"))
+eval_chebyu = _polynomial(
+    "eval_chebyu",
+    lambda y, n, x: not_equal(n, 0) * 2.0 * eval_gegenbauer(_less(n), 2.0, x))
+eval_chebyt = _polynomial("eval_chebyt", lambda y, n, x: n * eval_chebyu(_less(n), x))
+eval_hermite = _polynomial("eval_hermite", lambda y, n, x: 2.0 * n * eval_hermite(_less(n), x))
+eval_hermitenorm = _polynomial("eval_hermitenorm",
+                               lambda y, n, x: n * eval_hermitenorm(_less(n), x))
+eval_genlaguerre = _polynomial(
+    "eval_genlaguerre",
+    lambda y, n, a, x: not_equal(n, 0) * -1.0 * eval_genlaguerre(_less(n), a + 1.0, x),
+    ("n", "alpha"))
+eval_laguerre = _polynomial(
+    "eval_laguerre",
+    lambda y, n, x: not_equal(n, 0) * -1.0 * eval_genlaguerre(_less(n), 1.0, x))

@@ -1,0 +1,111 @@
+"""Functions of `scipy.special` that are no ufuncs."""
+
+import math
+
+import numpy as np
+from scipy import special as sp
+
+from sciad.core.array import Array
+from sciad.core.errors import ArgumentError, at_line
+from sciad.core.transforms import stop_gradient
+from sciad.ops import special
+from sciad.ops.elementwise import absolute, exp, isfinite, log, real, sign, where
+from sciad.ops.reduce import max_, sum_
+from sciad.special.functions import operand
+
+
+def _followed(*args) -> bool:
+    return any(isinstance(x, Array) for x in args)
+
+
+def _shift(x, axis):
+    """The largest real part along `axis`, held fixed; 0 where it is infinite."""
+    top = stop_gradient(max_(real(x) if x.dtype.kind == "c" else x, axis, keepdims=True))
+    return where(isfinite(top), top, 0.0)
+
+
+def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
+    """``scipy.special.logsumexp``: log(sum(b exp(a))) without overflow.
+
+    Examples
+    --------
+    >>> import numpy as np, sciad
+    >>> from sciad.special import logsumexp
+    >>> print(sciad.grad(logsumexp)(np.array([1000.0, 1000.0])))
+    [0.5 0.5]
+    """
+    a, b = operand(a), operand(b)
+    if not _followed(a, b):
+        return sp.logsumexp(a, axis, b, keepdims, return_sign)
+    a = a if isinstance(a, Array) else np.asarray(a)
+    if b is not None:
+        a = a + 0.0 * b
+    shift = _shift(a, axis)
+    terms = exp(a - shift)
+    total = sum_(terms if b is None else b * terms, axis, keepdims)
+    shift = shift if keepdims else shift.reshape(total.shape)
+    if not return_sign:
+        return _log(total) + shift
+    size = absolute(total)
+    return _log(size) + shift, total / size if total.dtype.kind == "c" else sign(total)
+
+
+def _log(x):
+    with np.errstate(divide="ignore"):
+        return log(x)
+
+
+def softmax(x, axis=None):
+    """``scipy.special.softmax``: exp(x) / sum(exp(x))."""
+    x = operand(x)
+    if not _followed(x):
+        return sp.softmax(x, axis)
+    terms = exp(x - _shift(x, axis))
+    return terms / sum_(terms, axis, keepdims=True)
+
+
+def log_softmax(x, axis=None):
+    """``scipy.special.log_softmax``: x - logsumexp(x)."""
+    x = operand(x)
+    if not _followed(x):
+        return sp.log_softmax(x, axis)
+    shifted = x - _shift(x, axis)
+    return shifted - log(sum_(exp(shifted), axis, keepdims=True))
+
+
+def softplus(x):
+    """log(1 + exp(x)) without overflow."""
+    return -special.log_expit(-operand(x))
+
+
+def zeta(x, q=1.0):
+    """``scipy.special.zeta``: the Hurwitz (or Riemann) zeta function."""
+    return special.zeta(operand(x), 1.0 if q is None else operand(q))
+
+
+def polygamma(n, x):
+    """``scipy.special.polygamma`` for a whole number `n`: the nth derivative of psi."""
+    x = operand(x)
+    if not _followed(n, x):
+        return sp.polygamma(n, x)
+    if not isinstance(n, (int, np.integer)) or n < 0:
+        raise ArgumentError(f"polygamma: n={n!r} must be a whole number{at_line()}")
+    if n == 0:
+        return special.psi(x)
+    return (-1.0) ** (n + 1) * float(math.factorial(n)) * special.zeta(n + 1.0, x)
+
+
+def multigammaln(a, d):
+    """``scipy.special.multigammaln``: the logarithm of the multivariate gamma function."""
+    a = operand(a)
+    if not _followed(a):
+        return sp.multigammaln(a, d)
+    halves = 0.5 * np.arange(d)
+    terms = special.gammaln(a.reshape((*a.shape, 1)) - halves)
+    return sum_(terms, -1) + d * (d - 1) * 0.25 * float(np.log(np.pi))
+
+
+def lambertw(z, k=0, tol=1e-8):
+    """``scipy.special.lambertw`` on branch `k`; a complex result, as SciPy's."""
+    z = operand(z)
+    return special.lambertw(z, k=int(k)) if _followed(z) else sp.lambertw(z, k, tol)
