@@ -28,7 +28,13 @@ from sciad.compiler.reports import Report, Stages
 from sciad.compiler.values import Unavailable, Unsupported
 from sciad.core import tree
 from sciad.core.array import Array, current, unwrap_plain
-from sciad.core.errors import ArgumentError, LostGradientError, NoRuleError, RecordError
+from sciad.core.errors import (
+    ArgumentError,
+    LostGradientError,
+    NoRuleError,
+    RecordError,
+    SciadError,
+)
 from sciad.core.graph import Graph, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves, recording
@@ -185,6 +191,8 @@ class Jitted:
             outs = found.kernel(*environment.leaves, *args)
         except BufferFull:
             return self._grow(args, {})
+        except SciadError:  # eager knows more to say: the time of a failed solve, the line
+            return self.f(*args)
         if found.differentiates and _any_nan(outs):
             return self.f(*args)
         return outs[0] if found.single else tree.unflatten(found.structure, outs)
@@ -214,6 +222,8 @@ class Jitted:
                 outs = found.kernel(*leaves)
             except BufferFull:
                 return self._grow(args, kwargs)
+            except SciadError:
+                return self.f(*args, **kwargs)
             if found.differentiates and _any_nan(outs):
                 return self.f(*args, **kwargs)
             self._remember(call, args, kwargs)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sciad.core.graph import Atom, Equation, Graph, Literal, Var, output_types
+from sciad.core.structure import Control
 from sciad.ops import control, elementwise, shape
 
 _MOST_FOLDED = 1024
@@ -23,6 +24,14 @@ _MOST_FOLDED = 1024
 def optimise(graph: Graph) -> Graph:
     """All passes, in order."""
     return prune(share(select(simplify(fold(graph)))))
+
+
+def tidy(graph: Graph) -> Graph:
+    """The passes that leave derivatives as they are."""
+    return prune(share(simplify(fold(graph))))
+
+
+Control.simplify = tidy
 
 
 def _rewritten(graph: Graph, rewrite: Callable, whole: Callable | None = None) -> Graph:
@@ -217,9 +226,12 @@ def _digest(graph: Graph, known: dict[int, tuple[Graph, str]]) -> str:
     numbers = {var: k for k, var in enumerate(graph.inputs)}
 
     def name(atom):
-        return str(numbers[atom]) if type(atom) is Var else f"{atom.type!r}:{atom.digest()}"
+        return str(numbers[atom]) if type(atom) is Var else f"{kind(atom.type)}:{atom.digest()}"
 
-    lines = [" ".join(repr(var.type) for var in graph.inputs)]
+    def kind(type):
+        return f"{type.dtype.str}{type.shape}{type.weak:d}"
+
+    lines = [" ".join(kind(var.type) for var in graph.inputs)]
     for equation in graph.equations:
         lines.append(f"{equation.primitive.name} {_params_key(equation, known)} "
                      f"{' '.join(map(name, equation.inputs))}")

@@ -18,11 +18,13 @@ END = "end"
 
 
 class Control:
-    """The structured primitives, provided by `sciad.ops.control`."""
+    """The structured primitives, provided by `sciad.ops.control`, and what simplifies a graph,
+    provided by `sciad.compiler.passes`."""
 
     cond: Callable
     fail: Callable
     astype: Callable
+    simplify: Callable = staticmethod(lambda graph: graph)
 
 
 def structured(root: Path, inputs: list[Var]) -> Graph:

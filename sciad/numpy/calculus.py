@@ -59,7 +59,9 @@ def gradient(f, *varargs, axis=None, edge_order=1):
         spacings = spacings * len(axes)
     if len(spacings) != len(axes):
         raise ArgumentError(f"gradient: {len(spacings)} spacings for {len(axes)} axes{at_line()}")
-    out = tuple(_slope(f, h, a, edge_order) for h, a in zip(spacings, axes, strict=True))
+    dtype = f.dtype if f.dtype.kind in "fc" else np.dtype(float)
+    out = tuple(_slope(f, h, a, edge_order).astype(dtype)
+                for h, a in zip(spacings, axes, strict=True))
     return out[0] if len(out) == 1 else out
 
 
@@ -203,6 +205,7 @@ def vander(x, N=None, increasing=False):
     x = as_array(x)
     if x.ndim != 1:
         raise ArgumentError(f"vander: shape {x.shape} is not a vector{at_line()}")
+    x = x.astype(np.promote_types(x.dtype, int))
     count = x.shape[0] if N is None else int(N)
     powers = [np.ones(x.shape, x.dtype)]
     for _ in range(count - 1):

@@ -41,7 +41,7 @@ def is_followed(x: Any) -> bool:
     if isinstance(x, Array):
         return True
     if isinstance(x, np.ndarray):
-        return x.dtype.hasobject
+        return x.dtype.hasobject and any(isinstance(entry, Array) for entry in x.flat)
     return isinstance(x, (list, tuple)) and any(map(is_followed, x))
 
 

@@ -241,6 +241,7 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None):
     m = _rows(m, rowvar)
     if y is not None:
         m = concatenate([m, _rows(y, rowvar)], 0)
+    m = m.astype(np.result_type(m.dtype, np.float64))
     ddof = (0 if bias else 1) if ddof is None else ddof
     centred = m - reduce.mean(m, 1, keepdims=True)
     other = centred.T.conj() if m.dtype.kind == "c" else centred.T

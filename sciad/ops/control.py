@@ -52,6 +52,8 @@ def loop_capacity(capacity: int):
 
 
 # --- derivative graphs ---------------------------------------------------------------------------
+# Simplified when made: a derivative repeats what the function does, of which it needs little, and
+# in nested bodies that would multiply from level to level.
 
 
 def _is_float(kind: Type) -> bool:
@@ -88,7 +90,7 @@ def tangent_graph(graph: Graph, active: tuple[bool, ...]) -> Graph:
         chosen, rest = _split(active, xs[:count])
         return jvp_unstaged(_float_results(graph, active, rest), chosen, xs[count:])[1]
 
-    return record_leaves(run, types + _split(active, types)[0]).graph
+    return Control.simplify(record_leaves(run, types + _split(active, types)[0]).graph)
 
 
 @lru_cache(maxsize=512)
@@ -103,7 +105,7 @@ def cotangent_graph(graph: Graph, needs: tuple[bool, ...]) -> Graph:
         _, pull = vjp_unstaged(_float_results(graph, needs, rest), chosen)
         return list(pull(list(xs[count:])))
 
-    return record_leaves(run, types + outs).graph
+    return Control.simplify(record_leaves(run, types + outs).graph)
 
 
 def _filled(parts, types) -> list:

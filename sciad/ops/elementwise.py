@@ -23,7 +23,8 @@ from sciad.core.rules import (
 add = elementwise("add", np.add, SAME, SAME)
 subtract = elementwise("subtract", np.subtract, SAME, MINUS)
 multiply = elementwise("multiply", np.multiply, lambda z, x, y: y, lambda z, x, y: x)
-divide = elementwise("divide", np.divide, lambda z, x, y: 1.0 / y, lambda z, x, y: -(z / y))
+divide = elementwise("divide", np.divide, lambda z, x, y: _inverse(y),
+                     lambda z, x, y: -(z / y))
 negative = elementwise("negative", np.negative, MINUS)
 positive = elementwise("positive", np.positive, SAME)
 power = elementwise("power", np.power, lambda z, x, y: y * x ** _less_one(y),
@@ -45,6 +46,11 @@ def _less_one(y):
 def _nonzero(z):
     """z, but 1 where it is 0: the slopes of hypot at the origin are 0, as the norm's."""
     return where(equal(z, 0.0), 1.0, z)
+
+
+def _inverse(y):
+    """1 / y, infinite for a plain number 0 as for an array of it."""
+    return 1.0 / y if type(y) not in (float, int) or y else np.inf
 
 
 class IntegerPower(Elementwise):

@@ -61,9 +61,17 @@ def cumprod(x, axis=None):
         x, axis = reshape(x, (-1,)), 0
     axis = normalize_axis(axis, len(x.shape), "cumprod")
     if x.dtype.kind in "fc" and not (isinstance(x, Array) and not has_data(x)) \
-            and np.all(plain(x) != 0):
+            and _divisible(plain(x), axis):
         return cumprod_p(x, axis=axis)
     return _doubling(multiply, x, axis, "cumprod")
+
+
+def _divisible(x, axis) -> bool:
+    """Whether factors and products are so far from 0 and infinity that quotients are exact."""
+    limit = np.sqrt(np.finfo(x.dtype).tiny)
+    with np.errstate(all="ignore"):
+        return all(np.all((size > limit) & (size < 1.0 / limit))
+                   for size in (np.abs(x), np.abs(np.cumprod(x, axis))))
 
 
 def cummax(x, axis=None):

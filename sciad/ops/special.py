@@ -10,14 +10,14 @@ from scipy import special as sp
 from sciad.core.errors import NoRuleError, at_line
 from sciad.core.rules import Elementwise, ElementwiseConstant, elementwise
 from sciad.ops.elementwise import (
-    cos,
+    absolute,
     equal,
     exp,
+    less,
     log,
     log1p,
     not_equal,
     sin,
-    sqrt,
     where,
 )
 
@@ -93,7 +93,16 @@ kl_div = declare("kl_div", lambda z, x, y: log(x / y), lambda z, x, y: 1.0 - x /
 expi = declare("expi", lambda y, x: exp(x) / x)
 exp1 = declare("exp1", lambda y, x: -exp(-x) / x)
 expn = declare("expn", no_rule("expn", "n"), lambda y, n, x: -expn(n - 1, x))
-spence = declare("spence", lambda y, z: log(z) / (1.0 - z))
+
+
+def _log_ratio(z):
+    """log(z) / (1 - z); near 1 the hypergeometric function that it is (DLMF 15.4.1)."""
+    near = less(absolute(z - 1.0), 0.5)
+    return where(near, -hyp2f1(1.0, 1.0, 2.0, where(near, 1.0 - z, 0.0)),
+                 log(z) / (1.0 - where(near, 0.5, z)))
+
+
+spence = declare("spence", lambda y, z: _log_ratio(z))
 
 
 class LambertW(Elementwise):
@@ -110,7 +119,7 @@ lambertw = LambertW()
 exp10 = declare("exp10", lambda y, x: y * float(np.log(10.0)))
 cosm1 = declare("cosm1", lambda y, x: -sin(x))
 
-# --- hypergeometric functions and elliptic integrals (DLMF 15.5, 19.4, 19.5) ----------------------
+# --- hypergeometric functions and complete elliptic integrals (DLMF 15.5, 19.5) -------------------
 # K and E are hypergeometric in m, which keeps every order of derivative right at m = 0.
 
 hyp2f1 = declare("hyp2f1", *(no_rule("hyp2f1", k) for k in "abc"),
@@ -123,25 +132,19 @@ ellipk = declare("ellipk", lambda y, m: float(np.pi / 8) * hyp2f1(1.5, 1.5, 2.0,
 ellipkm1 = declare("ellipkm1", lambda y, p: float(-np.pi / 8) * hyp2f1(1.5, 1.5, 2.0, 1.0 - p))
 ellipe = declare("ellipe", lambda y, m: float(-np.pi / 8) * hyp2f1(0.5, 1.5, 2.0, m))
 
-
-def _delta(phi, m):
-    s = sin(phi)
-    return sqrt(1.0 - m * (s * s))
-
-
-ellipkinc = declare(
-    "ellipkinc", lambda y, phi, m: 1.0 / _delta(phi, m),
-    lambda y, phi, m: (ellipeinc(phi, m) / (1.0 - m) - y
-                       - m * sin(phi) * cos(phi) / ((1.0 - m) * _delta(phi, m))) / (2.0 * m))
-ellipeinc = declare("ellipeinc", lambda y, phi, m: _delta(phi, m),
-                    lambda y, phi, m: (y - ellipkinc(phi, m)) / (2.0 * m))
-
 # --- orthogonal polynomials as evaluated, by x (DLMF 18.9) ----------------------------------------
 
 
 def _less(n):
-    """n - 1, and 0 for n = 0, where a factor makes the derivative 0."""
+    """n - 1, and 0 for n = 0, where `_some` makes the derivative 0."""
+    if isinstance(n, (int, float)):
+        return n - 1 if n else n
     return n - not_equal(n, 0) * 1
+
+
+def _some(n):
+    """1, and 0 for n = 0."""
+    return float(n != 0) if isinstance(n, (int, float)) else not_equal(n, 0) * 1.0
 
 
 def _polynomial(name, slope, parameters=("n",)):
@@ -150,27 +153,27 @@ def _polynomial(name, slope, parameters=("n",)):
 
 eval_jacobi = _polynomial(
     "eval_jacobi",
-    lambda y, n, a, b, x: (not_equal(n, 0) * 0.5 * (n + a + b + 1.0)
+    lambda y, n, a, b, x: (_some(n) * 0.5 * (n + a + b + 1.0)
                            * eval_jacobi(_less(n), a + 1.0, b + 1.0, x)),
     ("n", "alpha", "beta"))
 eval_legendre = _polynomial(
     "eval_legendre",
-    lambda y, n, x: not_equal(n, 0) * 0.5 * (n + 1.0) * eval_jacobi(_less(n), 1.0, 1.0, x))
+    lambda y, n, x: _some(n) * 0.5 * (n + 1.0) * eval_jacobi(_less(n), 1.0, 1.0, x))
 eval_gegenbauer = _polynomial(
     "eval_gegenbauer",
-    lambda y, n, a, x: not_equal(n, 0) * 2.0 * a * eval_gegenbauer(_less(n), a + 1.0, x),
+    lambda y, n, a, x: _some(n) * 2.0 * a * eval_gegenbauer(_less(n), a + 1.0, x),
     ("n", "alpha"))
 eval_chebyu = _polynomial(
     "eval_chebyu",
-    lambda y, n, x: not_equal(n, 0) * 2.0 * eval_gegenbauer(_less(n), 2.0, x))
+    lambda y, n, x: _some(n) * 2.0 * eval_gegenbauer(_less(n), 2.0, x))
 eval_chebyt = _polynomial("eval_chebyt", lambda y, n, x: n * eval_chebyu(_less(n), x))
 eval_hermite = _polynomial("eval_hermite", lambda y, n, x: 2.0 * n * eval_hermite(_less(n), x))
 eval_hermitenorm = _polynomial("eval_hermitenorm",
                                lambda y, n, x: n * eval_hermitenorm(_less(n), x))
 eval_genlaguerre = _polynomial(
     "eval_genlaguerre",
-    lambda y, n, a, x: not_equal(n, 0) * -1.0 * eval_genlaguerre(_less(n), a + 1.0, x),
+    lambda y, n, a, x: _some(n) * -1.0 * eval_genlaguerre(_less(n), a + 1.0, x),
     ("n", "alpha"))
 eval_laguerre = _polynomial(
     "eval_laguerre",
-    lambda y, n, x: not_equal(n, 0) * -1.0 * eval_genlaguerre(_less(n), 1.0, x))
+    lambda y, n, x: _some(n) * -1.0 * eval_genlaguerre(_less(n), 1.0, x))

@@ -6,7 +6,7 @@ import numpy as np
 
 from sciad.core.array import UFUNCS, Array
 from sciad.core.rules import Elementwise
-from sciad.ops import bessel, incomplete, special
+from sciad.ops import bessel, elliptic, incomplete, special
 from sciad.ops.operators import pack_plain
 
 
@@ -76,8 +76,8 @@ hyp2f1 = _public(special.hyp2f1)
 ellipk = _public(special.ellipk)
 ellipkm1 = _public(special.ellipkm1)
 ellipe = _public(special.ellipe)
-ellipkinc = _public(special.ellipkinc)
-ellipeinc = _public(special.ellipeinc)
+ellipkinc = _public(elliptic.ellipkinc)
+ellipeinc = _public(elliptic.ellipeinc)
 
 eval_jacobi = _public(special.eval_jacobi)
 eval_legendre = _public(special.eval_legendre)

@@ -78,9 +78,12 @@ def softplus(x):
     return -special.log_expit(-operand(x))
 
 
-def zeta(x, q=1.0):
+def zeta(x, q=None):
     """``scipy.special.zeta``: the Hurwitz (or Riemann) zeta function."""
-    return special.zeta(operand(x), 1.0 if q is None else operand(q))
+    x, q = operand(x), operand(q)
+    if not _followed(x, q):
+        return sp.zeta(x, q)
+    return special.zeta(x, 1.0 if q is None else q)
 
 
 def polygamma(n, x):

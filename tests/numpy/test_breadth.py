@@ -1,5 +1,7 @@
 """Functions that look at values, singular points, views, and errors of the wide namespace."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -153,6 +155,15 @@ def test_accumulate_out():
         return out
 
     sciad.check_grads(f, (X,))
+
+
+def test_other_numbers_pass_through():
+    """Object arrays of fractions mean what they mean in NumPy."""
+    x = np.array([Fraction(1, 3), Fraction(-2, 7), Fraction(1, 2)])
+    for f in [snp.sort, snp.sum, snp.cumprod, snp.diff, lambda x: snp.einsum("i,i", x, x),
+              lambda x: snp.convolve(x, x), lambda x: snp.tile(x, 2), snp.diag]:
+        got = np.asarray(f(x))
+        assert all(isinstance(entry, (Fraction, int)) for entry in got.flat)
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sciad.ops.determinant import cofactor_p
 from sciad.ops.pseudoinverse import lstsq_p
 from tests.ops.cases import Case, complex_, real
 
@@ -46,6 +47,7 @@ def _square():
         for n in [-2, 0, 1, 5]:
             yield Case(f"matrix_power {n} {name}",
                        lambda a, n=n: np.linalg.matrix_power(a, n), (a,))
+        yield Case(f"cofactor {name}", cofactor_p, (a,))
     yield Case("det of a stack", np.linalg.det, (general(2, 3, 3),))
     yield Case("det at rank 2", np.linalg.det, (singular,))
     yield Case("det at rank 1", np.linalg.det, (np.outer([1.0, 2.0, -1.0], [0.5, 1.0, 3.0]),))
@@ -158,7 +160,8 @@ def _products():
     yield Case("linalg matmul", np.linalg.matmul, (real(2, 3), real(3, 2)))
     yield Case("linalg vecdot", np.linalg.vecdot, (complex_(2, 3), complex_(3, seed=1)))
     yield Case("linalg tensordot", np.linalg.tensordot, (real(2, 3, 2), real(3, 2, 4)))
-    yield Case("matrix_transpose", lambda a: np.linalg.matrix_transpose(a) ** 2, (real(2, 3, 4),))
+    yield Case("linalg matrix_transpose", lambda a: np.linalg.matrix_transpose(a) ** 2,
+               (real(2, 3, 4),))
 
 
 CASES = list(_table())

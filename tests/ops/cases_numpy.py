@@ -13,6 +13,7 @@ def _table():
     yield from _arrangements()
     yield from _calculus()
     yield from _picks()
+    yield from _dtypes()
 
 
 def _more_elementwise():
@@ -48,7 +49,7 @@ def _more_elementwise():
     yield Case("bitwise", lambda x: x * (np.bitwise_and(x > 0, x < 1) | np.invert(x > -1)),
                (real(4),))
     yield Case("isposinf", lambda x: x * ~np.isposinf(x) * ~np.isneginf(x), (real(4),))
-    yield Case("matrix_transpose", lambda x: np.matrix_transpose(x) ** 2, (real(2, 1, 3),))
+    yield Case("transpose of matrices", lambda x: np.matrix_transpose(x) ** 2, (real(2, 1, 3),))
     yield Case("amax", lambda x: np.amax(x, axis=0) - np.amin(x), (real(2, 3),))
     yield Case("astype function", lambda x: np.astype(x, complex) * 1j, (real(3),))
     yield Case("vecdot", np.vecdot, (complex_(2, 3), complex_(3, seed=2)))
@@ -124,6 +125,13 @@ def _orders():
     yield Case("logaddexp.reduce", lambda x: np.logaddexp.reduce(x, axis=1), (real(2, 4),))
     yield Case("searchsorted", lambda x: x * np.searchsorted(np.arange(-1.0, 1.0, 0.3), x),
                (real(4),))
+    for n in [1, 2, 7, 8]:
+        nodes = np.linspace(-1.0, 1.0, n)
+        yield Case(f"searchsorted right {n}", lambda x, a=nodes: x * np.searchsorted(a, x, "right"),
+                   (real(4),))
+        yield Case(f"searchsorted NaN {n}", lambda x, a=nodes: x * np.searchsorted(a, np.nan * x),
+                   (real(4),))
+    yield Case("searchsorted of nothing", lambda x: x * np.searchsorted([], x), (real(4),))
     yield Case("digitize", lambda x: x * np.digitize(x, [-1.0, 0.0, 0.4]), (real(4),))
     yield Case("digitize down", lambda x: x * np.digitize(x, [0.4, 0.0, -1.0], True), (real(4),))
     yield Case("average", lambda x, w: np.average(x, axis=0, weights=w), (real(3, 2), positive(3)))
@@ -338,6 +346,51 @@ def _picks():
                     ("cumprod", lambda x: x.cumprod(axis=0)), ("repeat", lambda x: x.repeat(2)),
                     ("argsort", lambda x: x * x.argsort())]:
         yield Case(f"method {name}", f, (real(2, 2),))
+
+
+def _dtypes():
+    """Complex numbers and single precision through the compositions."""
+    for name, f in {
+        "kron": lambda z: np.kron(z, z), "tensordot": lambda z: np.tensordot(z, z, 1),
+        "cross": lambda z: np.cross(z, z[0]), "inner": lambda z: np.inner(z, z[::-1]),
+        "vdot": lambda z: np.vdot(z, z), "trace": np.trace, "diag": np.diag,
+        "diag of vector": lambda z: np.diag(z[0], 1), "triu": np.triu,
+        "tile": lambda z: np.tile(z, 2),
+        "pad": lambda z: np.pad(z, 1, constant_values=2j), "repeat": lambda z: np.repeat(z, 2),
+        "trapezoid": lambda z: np.trapezoid(z, dx=0.5),
+        "gradient": lambda z: np.gradient(z, axis=0),
+        "diff": lambda z: np.diff(z, prepend=1j), "average": lambda z: np.average(z, 0, z),
+        "cumprod": lambda z: np.cumprod(z, axis=1), "nansum": lambda z: np.nansum(z, axis=0),
+        "nanmean": np.nanmean, "nanvar": lambda z: np.nanvar(z, axis=0),
+        "nan_to_num": lambda z: np.nan_to_num(z) ** 2, "polyval": lambda z: np.polyval(z[0], z),
+        "vander": lambda z: np.vander(z[0]), "take": lambda z: np.take(z, [1, 0], axis=1),
+        "select": lambda z: np.select([z.real > 0.5], [z * z], 1j),
+        "block": lambda z: np.block([[z, z], [z, 1j * z]]), "round": lambda z: z * np.round(z),
+        "corrcoef": np.corrcoef, "unstack": lambda z: np.unstack(z), "exp2": np.exp2,
+        "outer": lambda z: np.multiply.outer(z, z[0]), "vecmat": lambda z: np.vecmat(z[0], z),
+        "matvec": lambda z: np.matvec(z, z[0]), "isclose": lambda z: z * np.isclose(z, z.conj()),
+        "einsum": lambda z: np.einsum("ij,kj,ki->k", z, z.conj(), z),
+    }.items():
+        yield Case(f"complex {name}", f, (complex_(3, 3),))
+    for name, f in {
+        "median": np.median, "quantile": lambda x: np.quantile(x, 0.3, axis=0),
+        "nanquantile": lambda x: np.nanquantile(x, 0.3, axis=0), "nanmean": np.nanmean,
+        "nanvar": lambda x: np.nanvar(x, axis=1), "average": np.average, "cov": np.cov,
+        "corrcoef": np.corrcoef, "trapezoid": np.trapezoid,
+        "gradient": lambda x: np.gradient(x, axis=1), "pad": lambda x: np.pad(x, 1),
+        "sinc": np.sinc, "polyval": lambda x: np.polyval(x[0], x),
+        "vander": lambda x: np.vander(x[0]),
+        "convolve": lambda x: np.convolve(x[0], x[1]), "cumprod": np.cumprod, "tril": np.tril,
+        "diag": lambda x: np.diag(x[0]), "deg2rad": np.deg2rad, "exp2": np.exp2,
+        "logaddexp": lambda x: np.logaddexp(x, x[0]), "ptp": np.ptp, "cbrt": np.cbrt,
+        "unwrap": np.unwrap, "fmax": lambda x: np.fmax(x, 0.0),
+        "copysign": lambda x: np.copysign(x, -1.0), "modf": lambda x: np.modf(x + 0.3)[0],
+        "nan_to_num": np.nan_to_num, "average of weights":
+        lambda x: np.average(x, axis=0, weights=x[:, 0] ** 2), "append": lambda x: np.append(x, x),
+        "select": lambda x: np.select([x > 0], [x]), "nansum": np.nansum, "diff": np.diff,
+        "interp": lambda x: np.interp(x, [0.0, 1.0], [1.0, 3.0]), "nancumsum": np.nancumsum,
+    }.items():
+        yield Case(f"single {name}", f, (real(3, 4, dtype=np.float32) / 2,), 1)
 
 
 CASES = list(_table())

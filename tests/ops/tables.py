@@ -1,6 +1,6 @@
 """All case tables together."""
 
-from tests.ops import cases, cases_fft, cases_linalg, cases_numpy
+from tests.ops import cases, cases_fft, cases_linalg, cases_numpy, cases_special
 
-CASES = [*cases.CASES, *cases_fft.CASES, *cases_linalg.CASES,
+CASES = [*cases.CASES, *cases_fft.CASES, *cases_linalg.CASES, *cases_special.CASES,
          *cases_numpy.CASES]

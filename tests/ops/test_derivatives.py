@@ -104,7 +104,7 @@ EFFECTS = {"fail", "check"}
 """Operations that only stop a program: tested with control flow."""
 
 
-EAGER = {"cumprod"}
+EAGER = {"cumprod", "searchsorted"}
 """Operations that need to see the values: recorded programs contain others in their place."""
 
 

@@ -1,0 +1,127 @@
+"""sciad.special: names, plain results, plain SciPy calls, errors, values against known laws."""
+
+import numpy as np
+import pytest
+from scipy import special as sp
+
+import sciad
+from sciad import check_grads, grad, special
+from sciad.core.errors import ArgumentError, NoRuleError
+
+X = np.array([0.3, 0.9, 2.1])
+
+
+def test_names_are_scipys():
+    assert special.__all__ == sorted(special.__all__)
+    for name in special.__all__:
+        assert callable(getattr(special, name))
+        assert hasattr(sp, name) or name == "softplus"
+
+
+@pytest.mark.parametrize("name", ["erf", "gammaln", "expit", "j0", "softmax", "logsumexp"])
+def test_plain_arguments_give_scipys_results(name):
+    got, expected = getattr(special, name)(X), getattr(sp, name)(X)
+    assert type(got) is type(expected)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_plain_results_of_other_signatures():
+    assert special.zeta(2.0) == sp.zeta(2.0)
+    np.testing.assert_array_equal(special.polygamma(1, X), sp.polygamma(1, X))
+    np.testing.assert_array_equal(special.lambertw(X), sp.lambertw(X))
+    np.testing.assert_array_equal(special.multigammaln(X + 2, 2), sp.multigammaln(X + 2, 2))
+    np.testing.assert_allclose(special.softplus(X), np.log1p(np.exp(X)), rtol=1e-15)
+
+
+def test_lists_of_differentiated_values():
+    check_grads(lambda x: special.erf([x[0], 2.0, x[1] * x[2]]), (X,))
+    check_grads(lambda x: special.logsumexp([x[0], x[1] * x[2]]), (X,))
+    check_grads(lambda x: special.gammaln(np.array([x[0], x[1]])), (X,))
+
+
+def test_nested_transforms():
+    third = grad(grad(grad(sp.erf)))
+    exact = 2 / np.sqrt(np.pi) * np.exp(-0.49) * (4 * 0.49 - 2)
+    np.testing.assert_allclose(third(0.7), exact, rtol=1e-13)
+    check_grads(sp.gammaln, (1.3,), order=3)
+
+
+@pytest.mark.parametrize("function, x, name", [
+    (lambda v: sp.jv(v, 1.0), 0.5, "jv has no derivative by its v"),
+    (lambda v: sp.kv(v, 1.0), 0.5, "kv has no derivative by its v"),
+    (lambda s: special.zeta(s, 1.5), 2.5, "zeta has no derivative by its s"),
+    (lambda a: sp.hyp2f1(a, 1.0, 2.0, 0.3), 0.5, "hyp2f1 has no derivative by its a"),
+    (lambda n: sp.eval_legendre(n, 0.3), 2.5, "eval_legendre has no derivative by its n"),
+    (grad(grad(lambda a: sp.gammainc(a, 0.4))), 1.5, "second derivative of gammainc"),
+])
+@pytest.mark.parametrize("transform", [grad, lambda f: lambda x: sciad.jvp(f, (x,), (1.0,))])
+def test_what_has_no_derivative_raises_by_name(function, x, name, transform):
+    with pytest.raises(NoRuleError, match=name):
+        transform(function)(x)
+
+
+def test_a_fixed_order_is_fine():
+    slope = grad(lambda x: sp.jv(1.5 + 0.0 * sciad.stop_gradient(x), x))(0.7)
+    np.testing.assert_allclose(slope, sp.jvp(1.5, 0.7), rtol=1e-12)
+
+
+def test_polygamma_needs_a_whole_number():
+    with pytest.raises(ArgumentError, match="polygamma: n=1.5"):
+        grad(lambda x: special.polygamma(1.5, x))(1.0)
+
+
+def difference(f, a):
+    h = 1e-3 * min(a, 1.0)
+    near, far = f(a + h) - f(a - h), f(a + 2 * h) - f(a - 2 * h)
+    return (8 * near - far) / (12 * h)
+
+
+@pytest.mark.parametrize("a", [0.01, 0.3, 1.0, 2.5, 30.0, 1000.0])
+@pytest.mark.parametrize("ratio", [1e-6, 0.01, 0.5, 1.0, 1.1, 3.0, 300.0])
+def test_gammainc_by_shape(a, ratio):
+    x = a * ratio
+    expected = difference(lambda a: sp.gammainc(a, x), a)
+    np.testing.assert_allclose(grad(lambda a: sp.gammainc(a, x))(a), expected, rtol=1e-8,
+                               atol=1e-9)
+
+
+@pytest.mark.parametrize("a", [0.02, 0.5, 3.0, 80.0])
+@pytest.mark.parametrize("b", [0.02, 0.5, 3.0, 200.0])
+@pytest.mark.parametrize("x", [1e-6, 0.3, 0.5, 0.9999])
+def test_betainc_by_shape(a, b, x):
+    by_a, by_b = grad(lambda a, b: sp.betainc(a, b, x), argnums=(0, 1))(a, b)
+    np.testing.assert_allclose(by_a, difference(lambda a: sp.betainc(a, b, x), a), rtol=1e-7,
+                               atol=1e-9)
+    np.testing.assert_allclose(by_b, difference(lambda b: sp.betainc(a, b, x), b), rtol=1e-7,
+                               atol=1e-9)
+
+
+def test_shape_derivatives_at_the_ends():
+    assert grad(lambda a: sp.gammainc(a, 0.0))(1.5) == 0.0
+    assert grad(lambda a: sp.gammainc(a, np.inf))(1.5) == 0.0
+    assert grad(lambda a: sp.betainc(a, 2.0, 1.0))(1.5) == 0.0
+
+
+def test_quantiles_invert():
+    """d/da of P(a, Q(a, p)) = 0."""
+    for inverse, function in [(sp.gammaincinv, sp.gammainc), (sp.gammainccinv, sp.gammaincc)]:
+        slope = grad(lambda a, i=inverse, f=function: f(a, i(a, 0.3)))(1.7)
+        assert abs(slope) < 1e-12
+    slope = grad(lambda a: sp.betainc(a, 2.0, sp.betaincinv(a, 2.0, 0.3)))(1.7)
+    assert abs(slope) < 1e-12
+
+
+def test_legendre_relation():
+    """E K' + E' K - K K' = pi / 2 for every m, so its derivative is 0."""
+    def relation(m):
+        e, k = special.ellipe, special.ellipk
+        return e(m) * k(1 - m) + e(1 - m) * k(m) - k(m) * k(1 - m)
+
+    for m in [0.05, 0.5, 0.9]:
+        assert abs(grad(relation)(m)) < 1e-12 and abs(grad(grad(relation))(m)) < 1e-10
+
+
+def test_logsumexp_with_minus_infinity():
+    out, slope = sciad.value_and_grad(lambda x: special.logsumexp(x))(np.array([0.0, -np.inf]))
+    assert out == 0.0
+    np.testing.assert_array_equal(slope, [1.0, 0.0])
