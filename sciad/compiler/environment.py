@@ -43,13 +43,14 @@ _LIBRARIES = {"sciad", "numpy", "scipy", "optree", "llvmlite", "matplotlib",
 _OF_EVERY_CLASS = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__slots__",
                    "__annotations__", "__abstractmethods__", "_abc_impl", "__firstlineno__",
                    "__static_attributes__", "__orig_bases__", "__parameters__", "__hash__",
-                   "__match_args__", "__dataclass_fields__", "__dataclass_params__", "__slotnames__")
+                   "__match_args__", "__dataclass_fields__", "__dataclass_params__",
+                   "__slotnames__")
 _CONSTANT = (
     types.BuiltinFunctionType, types.ModuleType, np.ufunc, enum.Enum, re.Pattern, Fraction, Decimal,
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
     types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType,
-    types.GenericAlias, types.UnionType, types.CodeType, types.NotImplementedType, type(namedtuple("N", "a").a),
-    type(np.sum), type(len), operator.itemgetter, operator.attrgetter, timedelta, datetime, date,
+    types.GenericAlias, types.UnionType, types.CodeType, types.NotImplementedType,
+    type(namedtuple("N", "a").a), type(np.sum), type(len), operator.itemgetter, operator.attrgetter, timedelta, datetime, date,
 )
 """Types of objects that stay as they are."""
 

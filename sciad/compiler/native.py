@@ -195,11 +195,13 @@ def evaluate(graph: Graph, *leaves: Any) -> list:
     try:
         kernel = kernel_of(graph)
     except Unsupported:  # an entry may be an input, or a view or a constant of the graph
-        return [x.copy() if type(x) is np.ndarray else x for x in graph(*leaves)]
+        return [x.copy() if type(x) is np.ndarray else x if hasattr(x, "dtype")
+                else atom.type.dtype.type(x)
+                for x, atom in zip(graph(*leaves), graph.outputs, strict=True)]
     return kernel(*leaves)
 
 
-# --- a compiled function as an operation -----------------------------------------------------------
+# --- a compiled function as an operation ----------------------------------------------------------
 
 
 def _call_fun(*leaves, graph):

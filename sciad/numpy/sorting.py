@@ -18,13 +18,16 @@ def _numbers(k):
     return tuple(int(i) for i in np.atleast_1d(k))
 
 
+# Every kind of sort gives the same values; at ties sciad's is stable.
+
+
 @implements(np.sort)
-def sort(a, axis=-1, *, stable=None):
+def sort(a, axis=-1, kind=None, *, stable=None):
     return sorting.sort(as_array(a), axis)
 
 
 @implements(np.argsort)
-def argsort(a, axis=-1, *, stable=None):
+def argsort(a, axis=-1, kind=None, *, stable=None):
     return sorting.argsort(as_array(a), axis)
 
 
@@ -224,7 +227,7 @@ def sort_complex(a):
     return a if a.dtype.kind == "c" else a * (1 + 0j)
 
 
-def sort_in_place(x, axis=-1, *, stable=None):
+def sort_in_place(x, axis=-1, kind=None, *, stable=None):
     """``x.sort()``."""
     x[...] = sorting.sort(x, axis)
 

@@ -10,7 +10,7 @@ RANDOM = np.random.default_rng(7)
 
 
 def busy(x):
-    """Nested and sequential ifs, early return, max, abs, and, or, not, chains, ternaries; raises."""
+    """Nested and sequential ifs, early return, max, abs, and, or, not, chains; it raises."""
     a, b, c = x[0], x[1], x[2]
     if a > 2.5 and b > 0:
         raise ValueError("a and b are too large")
@@ -111,7 +111,8 @@ def while_condition_branches(x):
             return state[1] < 50.0
         return state[1] < 20.0
 
-    return sciad.while_loop(go, lambda s: (s[0] + 1, s[1] * 1.7 + abs(x[0])), (0, abs(x[1]) + 0.5))[1]
+    return sciad.while_loop(go, lambda s: (s[0] + 1, s[1] * 1.7 + abs(x[0])),
+                            (0, abs(x[1]) + 0.5))[1]
 
 
 def inside_scan(x):

@@ -255,8 +255,8 @@ def test_the_place_of_the_largest_of_nothing_raises():
 
 
 @pytest.mark.parametrize("a, b", [
-    ((3, 3), (3, 3)), ((20, 30), (30,)), ((30,), (30, 20)), ((20, 30), (30, 10)), ((1, 50), (50, 1)),
-    ((50, 1), (1, 50)), ((80, 70), (70, 90)), ((4, 20, 3), (3, 8)), ((2, 1, 5, 6), (3, 6, 4)),
+    ((3, 3), (3, 3)), ((20, 30), (30,)), ((30,), (30, 20)), ((20, 30), (30, 10)),
+    ((1, 50), (50, 1)), ((50, 1), (1, 50)), ((80, 70), (70, 90)), ((4, 20, 3), (3, 8)), ((2, 1, 5, 6), (3, 6, 4)),
     ((0, 30), (30, 20)), ((30, 0), (0, 30)), ((2, 20), (20, 2)),
 ])
 def test_products(a, b):
@@ -274,8 +274,8 @@ def test_products_of_integers_and_mixed():
 
 
 def test_products_of_expressions():
-    compare(lambda a, b: np.tanh(a * b[:, None]).T @ (np.exp(b) + 1), (real(20, 30) / 9, real(20) / 9),
-            400)
+    compare(lambda a, b: np.tanh(a * b[:, None]).T @ (np.exp(b) + 1),
+            (real(20, 30) / 9, real(20) / 9), 400)
     compare(lambda a: np.broadcast_to(a, (20, 30)) @ a, (real(30),), 4000)
 
 
@@ -302,13 +302,17 @@ def test_a_singular_matrix_raises(n):
 
 MOVES = {
     "transpose": lambda x: np.transpose(x, (2, 0, 1)), "reshape": lambda x: x.reshape(-1, 2),
-    "swap": lambda x: np.swapaxes(x, 0, 1), "flip": lambda x: x[:, ::-1], "step": lambda x: x[::2, 1],
+    "swap": lambda x: np.swapaxes(x, 0, 1), "flip": lambda x: x[:, ::-1],
+    "step": lambda x: x[::2, 1],
     "broadcast": lambda x: np.broadcast_to(x, (3, *x.shape)),
-    "stretch": lambda x: np.broadcast_to(x[:, :1], x.shape), "roll": lambda x: np.roll(x, 1, axis=1),
+    "stretch": lambda x: np.broadcast_to(x[:, :1], x.shape),
+    "roll": lambda x: np.roll(x, 1, axis=1),
     "join": lambda x: np.concatenate([x, x[:, :1], 2 * x], axis=1),
     "join last": lambda x: np.concatenate([x, np.ones(x.shape)], axis=-1),
-    "stack": lambda x: np.stack([x, x], axis=1), "chain": lambda x: x.T[1:].reshape(-1)[::-1].copy(),
-    "ravel of transpose": lambda x: (x.T * 2).ravel(), "sum of transpose": lambda x: (x.T + 1).sum(0),
+    "stack": lambda x: np.stack([x, x], axis=1),
+    "chain": lambda x: x.T[1:].reshape(-1)[::-1].copy(),
+    "ravel of transpose": lambda x: (x.T * 2).ravel(),
+    "sum of transpose": lambda x: (x.T + 1).sum(0),
 }
 
 

@@ -27,9 +27,9 @@ BINARY = [np.add, np.subtract, lambda x, y: np.tanh(x * y), np.maximum, np.minim
 MOVES = [lambda x: x[::-1], lambda x: np.roll(x, 1), lambda x: x.reshape(2, -1).T.ravel(),
          lambda x: np.cumsum(x) / len(x), lambda x: np.concatenate([x[1:], x[:1] * 2]),
          lambda x: np.broadcast_to(x.mean(), x.shape), lambda x: x - np.max(x),
-         lambda x: np.outer(x, x)[1] / len(x), lambda x: (x.reshape(-1, 2) @ x[:2]).repeat(2)
-         if False else np.stack([x[::2], x[1::2]]).ravel(),
-         lambda x: x[np.arange(len(x)) // 2], lambda x: np.sort(x) if False else x * np.sum(x)]
+         lambda x: np.outer(x, x)[1] / len(x),
+         lambda x: np.stack([x[::2], x[1::2]]).ravel(), lambda x: x[np.arange(len(x)) // 2],
+         lambda x: np.tanh(x * np.sum(x))]
 
 
 def branch(x, y):

@@ -167,6 +167,12 @@ def test_unsupported_keywords_are_named(call, message):
     lambda x: np.clip(x, min=0.0, max=1.0), lambda x: np.clip(x, 0.0, None),
     lambda x: np.transpose(a=x), lambda x: np.std(x, None, None, None, 1),
     lambda x: np.sum(x, dtype=np.float32),
+    lambda x: np.sort(x, 0, "heapsort"), lambda x: np.argsort(x, kind="stable") * 1.0 * x,
+    lambda x: np.einsum("i,i->", x, x, optimize="optimal"), lambda x: np.ptp(x, keepdims=True),
+    lambda x: np.quantile(x, 0.5, None, None, False, "linear"), lambda x: np.round(a=x, decimals=1),
+    lambda x: np.concat([x, x], axis=0), lambda x: np.permute_dims(x[None], (1, 0)),
+    lambda x: np.take(x, [0], 0, None, "wrap"), lambda x: x.__array_namespace__().asin(x / 9)
+    if hasattr(x, "_interp") else np.asin(x / 9),
     lambda x: np.concatenate((x, x), axis=0, dtype=complex),
 ])
 def test_supported_spellings(call):
