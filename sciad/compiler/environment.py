@@ -50,7 +50,8 @@ _CONSTANT = (
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
     types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType,
     types.GenericAlias, types.UnionType, types.CodeType, types.NotImplementedType,
-    type(namedtuple("N", "a").a), type(np.sum), type(len), operator.itemgetter, operator.attrgetter, timedelta, datetime, date,
+    type(namedtuple("N", "a").a), type(np.sum), type(len), operator.itemgetter,
+    operator.attrgetter, timedelta, datetime, date,
 )
 """Types of objects that stay as they are."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import operator
 import sys
 import threading
 import time
@@ -21,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from sciad.compiler.environment import SEEN_THROUGH, Environment, pure_run, rebuild
+from sciad.compiler.arguments import INTEGERS, Call, Static
+from sciad.compiler.environment import SEEN_THROUGH, Environment
 from sciad.compiler.native import Kernel, call_p, kernel_of
 from sciad.compiler.purity import watched
 from sciad.compiler.reports import Report, Stages
 from sciad.compiler.values import Unavailable, Unsupported
 from sciad.core import tree
-from sciad.core.array import Array, current, unwrap_plain
+from sciad.core.array import Array, unwrap_plain
 from sciad.core.errors import (
     ArgumentError,
     LostGradientError,
@@ -36,13 +36,10 @@ from sciad.core.errors import (
     SciadError,
 )
 from sciad.core.graph import Graph, type_of
-from sciad.core.primitive import pack
 from sciad.core.record import record_leaves, recording
 from sciad.core.transforms import Taken
 from sciad.ops.control import BufferFull, loop_capacity
 
-_STATIC = (bool, str, bytes, type(None), np.bool_)
-_INTEGERS = (int, np.integer)
 _INTS_ARE_STATIC = object()
 """In place of a specialisation: the function asks an integer argument for its value."""
 
@@ -249,14 +246,14 @@ class Jitted:
 
     # --- finding the specialisation ------------------------------------------------------------
 
-    def _bind(self, args, kwargs) -> _Call:
+    def _bind(self, args, kwargs) -> Call:
         if self.static_argnames:
             args, kwargs = self._with_static(args, kwargs)
         given, structure = tree.flatten((args, kwargs))
         environment = self._fast[0]
         if environment is None or not environment.unchanged():
             environment = Environment(self.f)
-        call = _Call(environment, given, structure, self._static_ints)
+        call = Call(environment, given, structure, self._static_ints)
         call.key = (*call.signature, self._capacity)
         found = self._known.get(call.key) or _recordings.get(call.key)
         if found is None:
@@ -293,8 +290,8 @@ class Jitted:
         except ValueError as error:  # a function of C without a signature
             raise ArgumentError(f"jit: static_argnames needs a signature: {error}") from None
         for name in self.static_argnames:
-            if name in bound.arguments and type(bound.arguments[name]) is not _Static:
-                bound.arguments[name] = _Static(bound.arguments[name])
+            if name in bound.arguments and type(bound.arguments[name]) is not Static:
+                bound.arguments[name] = Static(bound.arguments[name])
         return bound.args, bound.kwargs
 
     def _refuse(self, key, reason):
@@ -317,7 +314,7 @@ class Jitted:
         try:
             found = self._recorded(call)
         except (RecordError, NoRuleError, Unsupported, LostGradientError) as error:
-            if not self._static_ints and any(isinstance(x, _INTEGERS) for x in call.leaves):
+            if not self._static_ints and any(isinstance(x, INTEGERS) for x in call.leaves):
                 found = _INTS_ARE_STATIC
             elif self.strict:
                 raise
@@ -335,7 +332,9 @@ class Jitted:
             raise RecordError(call.refusal)
         types = [type_of(x) for x in call.leaves]
         with loop_capacity(self._capacity), watched():
-            recorded = record_leaves(lambda *xs: call.run(self.f, xs), types, verify=True)
+            integers = [] if self._static_ints else [
+                k for k, x in enumerate(call.leaves) if isinstance(x, INTEGERS)]
+            recorded = record_leaves(lambda *xs: call.run(self.f, xs), types, True, integers)
         if recorded.consts:
             raise RecordError("the function uses a differentiated value that it reaches neither "
                               "through its arguments nor its closure")
@@ -381,109 +380,6 @@ class _Inlined:
 
 
 SEEN_THROUGH[Jitted] = SEEN_THROUGH[_Inlined] = _Inlined
-
-
-class _Static:
-    """An argument that counts by value, with the account of its content."""
-
-    __slots__ = ("value", "account")
-
-    def __init__(self, value):
-        self.value = value
-        self.account = Environment(value, fixed=True)
-
-
-class _Call:
-    """The arguments of one call, sorted into leaves and values that count; what came of them.
-
-    Attributes
-    ----------
-    signature : tuple
-        The kinds of the leaves, and all else that the recording depends on.
-    leaves : list
-        Inputs of the graph: the environment's, then the arguments'.
-    error : Exception or None
-        What recording raised.
-    """
-
-    def __init__(self, environment: Environment, given: list, structure, static_ints: bool):
-        self.environment = environment
-        self.given = given
-        self.structure = structure
-        self.captured = len(environment.leaves)
-        self.leaves = list(environment.leaves)
-        self.refusal = environment.refusal
-        self.keep = [environment.keep]
-        self.fixed: dict[int, Any] = {}
-        kinds: list[Any] = [_signature(x) for x in self.leaves]
-        for k, x in enumerate(given):
-            if isinstance(x, _STATIC) or static_ints and isinstance(x, _INTEGERS):
-                self.fixed[k] = x
-                kinds.append((type(x), x))
-            elif type(x) is _Static:
-                self._fix(k, x.value, x.account, kinds)
-            elif isinstance(x, np.ndarray) and type(x) not in (np.ndarray, np.memmap):
-                self._fix(k, x, Environment(x, fixed=True), kinds)
-            else:
-                x = _leaf(x)
-                self.leaves.append(x)
-                kinds.append(_signature(x))
-        self.signature = tuple(kinds), structure, environment.key
-        self.traced = any(type(x) is Array for x in self.leaves)
-        self.key: Any = None
-        self.found: Specialisation | None = None
-        self.reason = ""
-        self.error: Exception | None = None
-
-    def _fix(self, k, value, account, kinds):
-        self.fixed[k] = value
-        kinds.append(account.key)
-        self.keep.append(account.keep)
-        self.refusal = self.refusal or account.refusal
-
-    def run(self, f: Callable, xs: tuple) -> Any:
-        """`f` on traced leaves, with its environment made of them; it must leave as they were
-        its environment and the containers among its arguments."""
-        captured = xs[:self.captured]
-        function = rebuild(f, list(captured))
-        unchanged = pure_run(function, self.environment.key, captured)
-        rest = iter(xs[self.captured:])
-        given = [self.fixed[k] if k in self.fixed else next(rest) for k in range(len(self.given))]
-        args, kwargs = tree.unflatten(self.structure, given)
-        before, structure = tree.flatten((args, kwargs))
-        out = function(*args, **kwargs)
-        if not unchanged():
-            raise RecordError("the function is not pure: it changes what it reaches outside "
-                              "itself (a list, an array, a counter)")
-        after, new_structure = tree.flatten((args, kwargs))
-        if new_structure != structure or not all(map(operator.is_, after, before)):
-            raise RecordError("the function is not pure: it changes a container among its "
-                              "arguments")
-        return out
-
-
-def _leaf(x: Any) -> Any:
-    if type(x) is Array:
-        live = unwrap_plain(x)
-        return current(live) if type(live) is Array else live
-    if isinstance(x, np.ndarray) and x.dtype.hasobject:
-        x = pack(x)
-    if isinstance(x, (Array, np.ndarray, np.generic, float, int, complex)):
-        return x
-    if isinstance(x, (list, tuple)) or hasattr(x, "__array__"):
-        return np.asarray(x)
-    raise ArgumentError(f"jit: an argument is a {type(x).__name__}; pass numbers, arrays and "
-                        "containers of them, or name it in static_argnames")
-
-
-def _signature(x: Any) -> Any:
-    kind = type(x)
-    if kind is float or kind is int:
-        return kind
-    inner = type_of(x)
-    if inner.weak:
-        return {"f": float, "i": int, "c": complex}[inner.dtype.kind]
-    return (inner.shape, inner.dtype.char if inner.dtype.kind in "biufc" else inner.dtype)
 
 
 def _any_nan(outs: list) -> bool:

@@ -97,8 +97,9 @@ class _Differs(BaseException):
 class Explorer:
     """Runs a function until each question has both answers."""
 
-    def __init__(self):
+    def __init__(self, integers=()):
         self.root = Path()
+        self.countable: set[Var] = set(integers)
         self.known: dict[Any, Question] = {}
         self.refused: set[tuple[Path, Question]] = set()
         self.pending: list[tuple[list[bool], Jump | None]] = []
@@ -209,6 +210,9 @@ class Explorer:
                               "sciad.scan or sciad.while_loop for long loops")
         outputs = [Var(t) for t in output_types(primitive, [x.type for x in inputs], params)]
         self.path.equations.append(Equation(primitive, inputs, outputs, params, user_place()))
+        variables = [x for x in inputs if type(x) is Var]
+        if self.countable and variables and self.countable.issuperset(variables):
+            self.countable.update(outputs)
         self.cursor += 1
         return outputs
 
@@ -216,6 +220,8 @@ class Explorer:
 
     def ask(self, predicate: Var) -> bool:
         """The answer that this run takes."""
+        if predicate in self.countable:
+            raise RecordError(f"a branch on an integer argument{at_line()}")
         if self.asked >= MOST_QUESTIONS:
             raise RecordError(f"more than {MOST_QUESTIONS} branches in a row{at_line()}: if the "
                               "end of a loop depends on a value, use sciad.while_loop")

@@ -5,7 +5,7 @@ Python loops, recursion and containers vanish. Python branches are explored (`co
 outer interpreters that the function closes over are lifted to inputs of the graph.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,13 +82,16 @@ def record(function: Callable, *args: Any) -> Recorded:
                          [type_of(x) for x in leaves])
 
 
-def record_leaves(function: Callable, types: list[Type], verify: bool = False) -> Recorded:
+def record_leaves(function: Callable, types: list[Type], verify: bool = False,
+                  integers: Sequence[int] = ()) -> Recorded:
     """Record a function of flat arguments of the given types.
 
     With `verify` the function runs once more, and must do the same again (`RecordError`).
+    A branch on nothing but the arguments numbered in `integers` is refused (`RecordError`): such
+    an argument had better count by value than have every recursion on it explored.
     """
     inputs = [Var(t) for t in types]
-    explorer = Explorer()
+    explorer = Explorer([inputs[k] for k in integers])
 
     def run() -> tuple[list[Atom], Any]:
         with Recorder(explorer) as recorder:

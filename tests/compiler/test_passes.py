@@ -82,7 +82,8 @@ def test_fold_keeps_what_stops_the_program():
 
 
 @pytest.mark.parametrize("f", [
-    lambda x: x * 1.0, lambda x: 1.0 * x, lambda x: x / 1.0, lambda x: x - 0.0, lambda x: np.negative(np.negative(x)),
+    lambda x: x * 1.0, lambda x: 1.0 * x, lambda x: x / 1.0, lambda x: x - 0.0,
+    lambda x: np.negative(np.negative(x)),
     lambda x: np.where(x > 1, x, x), lambda x: x**1, lambda x: x.astype(x.dtype),
     lambda x: np.reshape(x, x.shape), lambda x: np.negative(-np.negative(-x)) * 1 / 1.0,
 ])
