@@ -30,16 +30,15 @@ from sciad.core.graph import Graph
 from sciad.core.masking import has_nan
 from sciad.core.rules import General
 from sciad.core.transforms import vjp_unstaged
-from sciad.ops.control import (
-    BufferFull,
-    _filled,
-    _float_results,
-    _is_float,
-    _out_types,
-    _split,
-    _spread,
+from sciad.ops.control import BufferFull, loop_capacity
+from sciad.ops.derivatives import (
     cotangent_graph,
-    loop_capacity,
+    filled,
+    float_results,
+    is_float,
+    out_types,
+    split,
+    spread,
     tangent_graph,
 )
 
@@ -213,7 +212,7 @@ def _call_jvp(tangents, outs, args, params):
     active = tuple(t is not None for t in tangents)
     dots = call_p(*args, *(t for t in tangents if t is not None),
                   graph=tangent_graph(graph, active))
-    return _spread(dots, _out_types(graph))
+    return spread(dots, out_types(graph))
 
 
 _room: dict[str, int] = {}
@@ -240,18 +239,18 @@ def _pulled(graph: Graph, wanted: tuple[bool, ...], args: tuple) -> list:
 
 def _call_vjp(cotangents, needs, outs, args, params):
     graph = params["graph"]
-    wanted = tuple(need and _is_float(var.type)
+    wanted = tuple(need and is_float(var.type)
                    for need, var in zip(needs, graph.inputs, strict=True))
-    seeds = _filled(cotangents, _out_types(graph))
+    seeds = filled(cotangents, out_types(graph))
     parts = _pulled(graph, wanted, (*args, *seeds))
     if has_nan(parts):  # singular points of dropped entries are masked by the eager pass
-        chosen, rest = _split(wanted, args)
-        parts = vjp_unstaged(_float_results(graph, wanted, rest), chosen)[1](seeds)
+        chosen, rest = split(wanted, args)
+        parts = vjp_unstaged(float_results(graph, wanted, rest), chosen)[1](seeds)
     parts = iter(parts)
     return [next(parts) if want else None for want in wanted]
 
 
-call_p = General("call", _call_fun, lambda *types, graph: _out_types(graph), _call_jvp, _call_vjp,
+call_p = General("call", _call_fun, lambda *types, graph: out_types(graph), _call_jvp, _call_vjp,
                  multiple=True)
 """A graph as one operation: natively evaluated, differentiated through its derivative graphs."""
 

@@ -54,7 +54,7 @@ from sciad.core.primitive import pack
 from sciad.core.record import record_leaves
 from sciad.ode import kernels
 from sciad.ode.callback import SIGNATURES, CallbackModel, derivative, pick
-from sciad.ops.control import cotangent_graph, tangent_graph
+from sciad.ops.derivatives import cotangent_graph, tangent_graph
 
 _MOST_INLINED = 40
 

@@ -12,7 +12,6 @@ derivatives are again structured:
 
 import contextlib
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,15 @@ from sciad.core.primitive import bind
 from sciad.core.record import record_leaves, recording
 from sciad.core.rules import Constant, General, Tools
 from sciad.core.structure import Control, Frozen
-from sciad.core.transforms import jvp_unstaged, vjp_unstaged
+from sciad.ops.derivatives import (
+    cotangent_graph,
+    filled,
+    is_float,
+    out_types,
+    spread,
+    tangent_graph,
+    values_of,
+)
 from sciad.ops.elementwise import astype
 from sciad.ops.indexing import index_set, read
 from sciad.ops.shape import stack
@@ -35,7 +42,7 @@ class BufferFull(SciadError, RuntimeError):
     """A compiled loop needs a larger buffer for its backward pass; handled by `jit`."""
 
 
-class _Capacity:
+class Capacity:
     """How many iterations a recorded while_loop stores for its backward pass."""
 
     value = 1024
@@ -44,89 +51,11 @@ class _Capacity:
 @contextlib.contextmanager
 def loop_capacity(capacity: int):
     """Record while_loops with room for `capacity` iterations."""
-    before, _Capacity.value = _Capacity.value, capacity
+    before, Capacity.value = Capacity.value, capacity
     try:
         yield
     finally:
-        _Capacity.value = before
-
-
-# --- derivative graphs ---------------------------------------------------------------------------
-# Simplified when made: a derivative repeats what the function does, of which it needs little, and
-# in nested bodies that would multiply from level to level.
-
-
-def _is_float(kind: Type) -> bool:
-    return kind.dtype.kind in "fc"
-
-
-def _split(flags, xs):
-    chosen = [x for flag, x in zip(flags, xs, strict=True) if flag]
-    rest = [x for flag, x in zip(flags, xs, strict=True) if not flag]
-    return chosen, rest
-
-
-def _merge(flags, chosen, rest):
-    chosen, rest = iter(chosen), iter(rest)
-    return [next(chosen) if flag else next(rest) for flag in flags]
-
-
-def _float_results(graph: Graph, flags, rest):
-    """`graph` as a function of its flagged inputs, giving its float outputs."""
-    def function(*chosen):
-        outs = graph(*_merge(flags, chosen, rest))
-        return [out for out, atom in zip(outs, graph.outputs, strict=True)
-                if _is_float(atom.type)]
-    return function
-
-
-@lru_cache(maxsize=512)
-def tangent_graph(graph: Graph, active: tuple[bool, ...]) -> Graph:
-    """Inputs of `graph`, then tangents of the active ones -> tangents of its float outputs."""
-    types = [var.type.strong() for var in graph.inputs]
-    count = len(types)
-
-    def run(*xs):
-        chosen, rest = _split(active, xs[:count])
-        return jvp_unstaged(_float_results(graph, active, rest), chosen, xs[count:])[1]
-
-    return Control.simplify(record_leaves(run, types + _split(active, types)[0]).graph)
-
-
-@lru_cache(maxsize=512)
-def cotangent_graph(graph: Graph, needs: tuple[bool, ...]) -> Graph:
-    """Inputs of `graph`, then cotangents of its float outputs -> cotangents of needed inputs."""
-    types = [var.type.strong() for var in graph.inputs]
-    outs = [atom.type.strong() for atom in graph.outputs if _is_float(atom.type)]
-    count = len(types)
-
-    def run(*xs):
-        chosen, rest = _split(needs, xs[:count])
-        _, pull = vjp_unstaged(_float_results(graph, needs, rest), chosen)
-        return list(pull(list(xs[count:])))
-
-    return Control.simplify(record_leaves(run, types + outs).graph)
-
-
-def _filled(parts, types) -> list:
-    """Tangents or cotangents with zeros for None; only those of float types."""
-    return [Tools.zeros(t.shape, t.dtype) if part is None else part
-            for part, t in zip(parts, types, strict=True) if _is_float(t)]
-
-
-def _spread(parts, types) -> tuple:
-    """The reverse of `_filled`: None where the type is not a float."""
-    parts = iter(parts)
-    return tuple(next(parts) if _is_float(t) else None for t in types)
-
-
-def _values(graph: Graph, args) -> tuple:
-    """The results of a graph on NumPy values, Python scalars as NumPy's."""
-    return tuple(out if hasattr(out, "dtype") else np.asarray(out)[()] for out in graph(*args))
-
-
-def _out_types(graph: Graph) -> tuple[Type, ...]:
-    return tuple(atom.type.strong() for atom in graph.outputs)
+        Capacity.value = before
 
 
 def _strong(graph_types):
@@ -199,32 +128,32 @@ def _require_same_branches(graphs, structures):
     if structures[0] != structures[1]:
         raise ArgumentError(f"cond: the branches return different structures, {structures[0]} "
                             f"and {structures[1]}{at_line()}")
-    first, second = map(_out_types, graphs)
+    first, second = map(out_types, graphs)
     if first != second:
         raise ArgumentError(f"cond: the branches return different types, {first} and "
                             f"{second}{at_line()}")
 
 
 def _cond_fun(pred, *operands, true, false):
-    return _values(true if pred else false, operands)
+    return values_of(true if pred else false, operands)
 
 
 def _cond_jvp(tangents, outs, args, params):
     active = tuple(t is not None for t in tangents[1:])
     graphs = {name: tangent_graph(params[name], active) for name in ("true", "false")}
     dots = bind(cond_p, (*args, *(t for t in tangents[1:] if t is not None)), graphs)
-    return _spread(dots, _out_types(params["true"]))
+    return spread(dots, out_types(params["true"]))
 
 
 def _cond_vjp(cotangents, needs, outs, args, params):
     wanted = tuple(needs[1:])
     graphs = {name: cotangent_graph(params[name], wanted) for name in ("true", "false")}
-    seeds = _filled(cotangents, _out_types(params["true"]))
+    seeds = filled(cotangents, out_types(params["true"]))
     parts = iter(bind(cond_p, (*args, *seeds), graphs))
     return [None, *(next(parts) if need else None for need in wanted)]
 
 
-cond_p = General("cond", _cond_fun, lambda *types, true, false: _out_types(true),
+cond_p = General("cond", _cond_fun, lambda *types, true, false: out_types(true),
                  _cond_jvp, _cond_vjp, multiple=True)
 
 # --- scan ----------------------------------------------------------------------------------------
@@ -276,7 +205,7 @@ def scan(body: Callable, init: Any, xs: Any = None, length: int | None = None,
     types = [type_of(x).strong() for x in carry]
     rows = [Type(t.shape[1:], t.dtype) for t in map(type_of, xs_leaves)]
     graph, consts, out_structure = _record(flat_body, types + rows)
-    _require_same_carry("scan", types, _out_types(graph)[:len(carry)])
+    _require_same_carry("scan", types, out_types(graph)[:len(carry)])
     outs = bind(scan_p, (*consts, *carry, *xs_leaves),
                 {"body": graph, "length": length, "consts": len(consts), "carry": len(carry),
                  "reverse": reverse})
@@ -315,10 +244,10 @@ def _python_scan(body, carry, leaves, structure, length, reverse):
 
 def _scan_fun(*args, body, length, consts, carry, reverse):
     fixed, state, xs = args[:consts], list(args[consts:consts + carry]), args[consts + carry:]
-    kinds = _out_types(body)[carry:]
+    kinds = out_types(body)[carry:]
     stacked = [np.empty((length, *t.shape), t.dtype) for t in kinds]
     for k in range(length)[::-1] if reverse else range(length):
-        outs = _values(body, (*fixed, *state, *(x[k] for x in xs)))
+        outs = values_of(body, (*fixed, *state, *(x[k] for x in xs)))
         state = outs[:carry]
         for column, y in zip(stacked, outs[carry:], strict=True):
             column[k] = y
@@ -326,7 +255,7 @@ def _scan_fun(*args, body, length, consts, carry, reverse):
 
 
 def _scan_types(*types, body, length, consts, carry, reverse):
-    outs = _out_types(body)
+    outs = out_types(body)
     return (*outs[:carry], *(Type((length, *t.shape), t.dtype) for t in outs[carry:]))
 
 
@@ -340,7 +269,7 @@ def _scan_jvp(tangents, outs, args, params):
     body, consts, carry = params["body"], params["consts"], params["carry"]
     types = [type_of(x).strong() for x in args]
     inputs = [var.type.strong() for var in body.inputs]
-    active = tuple(map(_is_float, inputs))
+    active = tuple(map(is_float, inputs))
     dot = tangent_graph(body, active)
     floats = [k for k, flag in enumerate(active) if flag]
     groups = [range(consts), range(consts, consts + carry), range(consts + carry, len(inputs))]
@@ -353,12 +282,12 @@ def _scan_jvp(tangents, outs, args, params):
     for group in groups:
         order += list(group) + [len(inputs) + floats.index(k) for k in group if k in floats]
     graph = record_leaves(joined, inputs + [inputs[k] for k in floats]).graph
-    kinds = _out_types(body)
-    out_floats = [k for k, t in enumerate(kinds) if _is_float(t)]
+    kinds = out_types(body)
+    out_floats = [k for k, t in enumerate(kinds) if is_float(t)]
     out_order = [*range(carry), *(len(kinds) + i for i, k in enumerate(out_floats) if k < carry),
                  *range(carry, len(kinds)),
                  *(len(kinds) + i for i, k in enumerate(out_floats) if k >= carry)]
-    seeds = {k: part for k, part in zip(floats, _filled(tangents, types), strict=True)}
+    seeds = {k: part for k, part in zip(floats, filled(tangents, types), strict=True)}
     operands = []
     for group in groups:
         operands += [args[k] for k in group] + [seeds[k] for k in group if k in seeds]
@@ -376,14 +305,14 @@ def _scan_vjp(cotangents, needs, outs, args, params):
     consts, carry, reverse = params["consts"], params["carry"], params["reverse"]
     fixed, state, xs = args[:consts], args[consts:consts + carry], args[consts + carry:]
     inputs = [var.type.strong() for var in body.inputs]
-    kinds = _out_types(body)
+    kinds = out_types(body)
     stored = _store_carries(body, fixed, state, xs, params)
-    floats = tuple(map(_is_float, inputs))
+    floats = tuple(map(is_float, inputs))
     pull = cotangent_graph(body, floats)
-    const_types = [t for t in inputs[:consts] if _is_float(t)]
-    state_types = [t for t in inputs[consts:consts + carry] if _is_float(t)]
-    g_state = _filled(cotangents[:carry], kinds[:carry])
-    g_rows = _filled(cotangents[carry:],
+    const_types = [t for t in inputs[:consts] if is_float(t)]
+    state_types = [t for t in inputs[consts:consts + carry] if is_float(t)]
+    g_state = filled(cotangents[:carry], kinds[:carry])
+    g_rows = filled(cotangents[carry:],
                      [Type((length, *t.shape), t.dtype) for t in kinds[carry:]])
     n_const, n_state = len(const_types), len(state_types)
 
@@ -453,7 +382,7 @@ def while_loop(cond_fun: Callable, body_fun: Callable, init: Any) -> Any:
         lambda *xs: body_fun(tree.unflatten(structure, list(xs))), types)
     test, test_consts, _ = _record(
         lambda *xs: cond_fun(tree.unflatten(structure, list(xs))), types)
-    _require_same_carry("while_loop", types, _out_types(body))
+    _require_same_carry("while_loop", types, out_types(body))
     outs = bind(while_p, (*test_consts, *body_consts, *carry),
                 {"test": test, "body": body, "test_consts": len(test_consts),
                  "body_consts": len(body_consts)})
@@ -468,7 +397,7 @@ def _while_parts(args, test_consts, body_consts):
 def _while_fun(*args, test, body, test_consts, body_consts):
     for_test, for_body, state = _while_parts(args, test_consts, body_consts)
     while test(*for_test, *state)[0]:
-        state = _values(body, (*for_body, *state))
+        state = values_of(body, (*for_body, *state))
     return tuple(state)
 
 
@@ -477,8 +406,8 @@ def _while_jvp(tangents, outs, args, params):
     for_test, for_body, state = _while_parts(args, params["test_consts"], params["body_consts"])
     d_body, d_state = tangents[len(for_test):][:len(for_body)], tangents[len(args) - len(state):]
     inputs = [var.type.strong() for var in body.inputs]
-    dot = tangent_graph(body, tuple(map(_is_float, inputs)))
-    d_fixed = _filled(d_body, inputs[:len(for_body)])
+    dot = tangent_graph(body, tuple(map(is_float, inputs)))
+    d_fixed = filled(d_body, inputs[:len(for_body)])
     kinds = inputs[len(for_body):]
 
     def step(pair):
@@ -486,19 +415,19 @@ def _while_jvp(tangents, outs, args, params):
         return body(*for_body, *x), dot(*for_body, *x, *d_fixed, *dx)
 
     _, dots = while_loop(lambda pair: test(*for_test, *pair[0])[0], step,
-                         (state, _filled(d_state, kinds)))
-    return _spread(dots, kinds)
+                         (state, filled(d_state, kinds)))
+    return spread(dots, kinds)
 
 
 def _while_vjp(cotangents, needs, outs, args, params):
     test, body = params["test"], params["body"]
     for_test, for_body, state = _while_parts(args, params["test_consts"], params["body_consts"])
     inputs = [var.type.strong() for var in body.inputs]
-    floats = tuple(map(_is_float, inputs))
+    floats = tuple(map(is_float, inputs))
     pull = cotangent_graph(body, floats)
     kinds = inputs[len(for_body):]
     count, stored = _store_states(test, body, for_test, for_body, state, kinds)
-    const_types = [t for t in inputs[:len(for_body)] if _is_float(t)]
+    const_types = [t for t in inputs[:len(for_body)] if is_float(t)]
     sums = [Tools.zeros(t.shape, t.dtype) for t in const_types]
     n = len(sums)
 
@@ -509,14 +438,14 @@ def _while_vjp(cotangents, needs, outs, args, params):
         return k - 1, [a + b for a, b in zip(sums, parts[:n], strict=True)], parts[n:]
 
     _, sums, g = while_loop(lambda loop: loop[0] > 0, back,
-                            (count, sums, _filled(cotangents, kinds)))
+                            (count, sums, filled(cotangents, kinds)))
     parts = iter([*sums, *g])
     return [None] * len(for_test) + [next(parts) if flag else None for flag in floats]
 
 
 def _store_states(test, body, for_test, for_body, state, kinds):
     """Run the loop again, keeping the state before each iteration."""
-    room = _Capacity.value
+    room = Capacity.value
     buffers = [np.zeros((room, *t.shape), t.dtype) for t in kinds]
 
     def step(loop):
@@ -531,7 +460,7 @@ def _store_states(test, body, for_test, for_body, state, kinds):
 
 
 while_p = General("while_loop", _while_fun,
-                  lambda *types, test, body, test_consts, body_consts: _out_types(body),
+                  lambda *types, test, body, test_consts, body_consts: out_types(body),
                   _while_jvp, _while_vjp, multiple=True)
 
 # --- stopping -------------------------------------------------------------------------------------
