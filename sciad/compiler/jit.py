@@ -188,7 +188,9 @@ class Jitted:
             outs = found.kernel(*environment.leaves, *args)
         except BufferFull:
             return self._grow(args, {})
-        except SciadError:  # eager knows more to say: the time of a failed solve, the line
+        except SciadError as error:
+            if not getattr(error, "eager_knows_more", False):
+                raise
             return self.f(*args)
         if found.differentiates and _any_nan(outs):
             return self.f(*args)
@@ -219,7 +221,9 @@ class Jitted:
                 outs = found.kernel(*leaves)
             except BufferFull:
                 return self._grow(args, kwargs)
-            except SciadError:
+            except SciadError as error:
+                if not getattr(error, "eager_knows_more", False):
+                    raise
                 return self.f(*args, **kwargs)
             if found.differentiates and _any_nan(outs):
                 return self.f(*args, **kwargs)

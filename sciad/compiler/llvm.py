@@ -6,7 +6,9 @@ and links it; ``entry`` makes a Python function of one loop function.
 Measured on straight-line code: parsing is cheap; the optimiser takes a third and the code generator
 two thirds of the time.  The SLP vectoriser doubles the optimiser's share without gain on scalar
 models, so it runs only on modules below ``SLP_LINES`` lines of text; and code generation at level 1
-saves a fifth where that counts, above ``LONG_LINES``.
+saves a fifth where that counts, above ``LONG_LINES``.  With more than ``MANY_LOOPS`` loops, as an
+unrolled time loop over arrays has, LLVM's loop passes take time quadratic in their number; such
+modules get the linear passes only.
 """
 
 import os
@@ -38,6 +40,7 @@ __all__ = ["Entry", "Library", "available", "compile_module", "entry", "host"]
 
 SLP_LINES = 200
 LONG_LINES = 3000
+MANY_LOOPS = 150
 _lock = threading.RLock()
 _libraries: weakref.WeakValueDictionary[str, "Library"] = weakref.WeakValueDictionary()
 
@@ -84,12 +87,25 @@ class _Machine:
         except RuntimeError as error:
             raise CompileError(f"LLVM cannot read a module of sciad's: {error}\n{text}") from error
         parsed = time.perf_counter()
+        if text.count(" = phi ") > MANY_LOOPS:
+            self._tidy(module)
+            return module, parsed - start, time.perf_counter() - parsed
         options = binding.create_pipeline_tuning_options(2)
         options.loop_vectorization = options.loop_interleaving = options.loop_unrolling = True
         options.slp_vectorization = text.count("\n") < SLP_LINES
         builder = binding.create_pass_builder(self.target_machine(text), options)
         builder.getModulePassManager().run(module, builder)
         return module, parsed - start, time.perf_counter() - parsed
+
+    def _tidy(self, module) -> None:
+        """The passes that are linear in the number of loops."""
+        passes = binding.create_new_module_pass_manager()
+        passes.add_sroa_pass()
+        passes.add_instruction_combine_pass()
+        passes.add_simplify_cfg_pass()
+        passes.add_dead_code_elimination_pass()
+        options = binding.create_pipeline_tuning_options(2)
+        passes.run(module, binding.create_pass_builder(self.target_machines[1], options))
 
     def link(self, data: bytes, exports: list[str], imports: list[str]):
         """Load an object file; gives LLVM's tracker, which holds the addresses."""

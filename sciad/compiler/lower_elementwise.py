@@ -25,8 +25,9 @@ from sciad.compiler.values import (
     unflatten_index,
 )
 from sciad.core.rules import Elementwise
-from sciad.core.transforms import _stop
+from sciad.core.transforms import stop_p
 from sciad.ops import elementwise as e
+from sciad.ops import functions
 
 SAME_NAME = {
     e.add: "add", e.subtract: "sub", e.multiply: "mul", e.divide: "div", e.negative: "neg",
@@ -36,6 +37,8 @@ SAME_NAME = {
     e.arccos: "acos", e.arctan: "atan", e.sinh: "sinh", e.cosh: "cosh", e.tanh: "tanh",
     e.arctan2: "atan2", e.hypot: "hypot", e.sign: "sign", e.floor: "floor", e.ceil: "ceil",
     e.trunc: "trunc", e.rint: "rint", e.absolute: "abs", e.maximum: "max", e.minimum: "min",
+    functions.arcsinh: "asinh", functions.arccosh: "acosh", functions.arctanh: "atanh",
+    functions.cbrt: "cbrt", functions.copysign: "copysign",
 }
 COMPARISONS = {
     e.less: "lt", e.less_equal: "le", e.greater: "gt", e.greater_equal: "ge", e.equal: "eq",
@@ -237,7 +240,7 @@ def _where(em, step, c, x, y):
         "select", (convert(t, "i1"), convert(a, kind), convert(b, kind))))
 
 
-@lowering(e.conj, e.real, e.positive, _stop)
+@lowering(e.conj, e.real, e.positive, stop_p)
 def _identity(em, step, x):
     kind = step.out()[1]
     return [x] if x.kind == kind else apply(em, step, (x,), lambda a: convert(a, kind))

@@ -21,6 +21,7 @@ from sciad.core.array import Array, current
 from sciad.core.errors import RecordError, SciadError, at_line, is_internal, user_place
 from sciad.core.fingerprint import fingerprint
 from sciad.core.graph import Atom, Equation, Literal, Var, output_types
+from sciad.core.paths import Jump, Needs, Path, Question, Raise, Return, below, uncovered
 from sciad.core.primitive import Primitive
 
 MOST_OPERATIONS = 100_000
@@ -28,66 +29,6 @@ MOST_OPERATIONS = 100_000
 
 MOST_QUESTIONS = 1000
 """Branches on one way through the function."""
-
-
-class Question:
-    """``bool(predicate)``, and the paths of both answers."""
-
-    __slots__ = ("predicate", "key", "paths")
-
-    def __init__(self, predicate: Var, key: Any):
-        self.predicate = predicate
-        self.key = key
-        self.paths = {True: Path(), False: Path()}
-
-
-class Jump:
-    """A path joins a known question; `mapping` says which of its values stand for which."""
-
-    __slots__ = ("question", "mapping", "covered")
-
-    def __init__(self, question: Question):
-        self.question = question
-        self.mapping: dict[Var, Atom] = {}
-        self.covered: set[Path] = set()
-
-
-class Return:
-    __slots__ = ("atoms", "structure")
-
-    def __init__(self, atoms, structure):
-        self.atoms = atoms
-        self.structure = structure
-
-
-class Raise:
-    __slots__ = ("exception",)
-
-    def __init__(self, exception: Exception):
-        self.exception = exception
-
-
-class Path:
-    """Equations from one question (or the start) to the next, or to the end."""
-
-    __slots__ = ("equations", "end")
-
-    def __init__(self):
-        self.equations: list[Equation] = []
-        self.end: Question | Jump | Return | Raise | None = None
-
-    def returns(self) -> list[Return]:
-        """The returns that the path leads to."""
-        found, stack, seen = [], [self], set()
-        while stack:
-            path = stack.pop()
-            end = path.end.question if isinstance(path.end, Jump) else path.end
-            if isinstance(end, Return):
-                found.append(end)
-            if isinstance(end, Question) and end not in seen:
-                seen.add(end)
-                stack += [end.paths[False], end.paths[True]]
-        return found
 
 
 class _Differs(BaseException):
@@ -100,6 +41,7 @@ class Explorer:
     def __init__(self, integers=()):
         self.root = Path()
         self.countable: set[Var] = set(integers)
+        self.needs = Needs()
         self.known: dict[Any, Question] = {}
         self.refused: set[tuple[Path, Question]] = set()
         self.pending: list[tuple[list[bool], Jump | None]] = []
@@ -157,6 +99,8 @@ class Explorer:
             jump = self.shadow.jump
             self.joining.end = jump
             if not uncovered(jump):
+                if any(var not in jump.mapping for var in self.needs.of(jump.question)):
+                    raise _Differs  # a value that no check has seen may differ
                 return
             self.pending.append((self.script, jump))
         elif self.path.end is None:
@@ -392,23 +336,6 @@ class _Shadow:
                   and type(known.exception) is type(end.exception)
                   and known.exception.args == end.exception.args):
             raise _Differs
-
-
-def below(path: Path) -> list[Path]:
-    """`path` and the paths of the questions it leads to (jumps not followed)."""
-    found, stack = [], [path]
-    while stack:
-        path = stack.pop()
-        found.append(path)
-        if isinstance(path.end, Question):
-            stack += path.end.paths.values()
-    return found
-
-
-def uncovered(jump: Jump) -> list[Path]:
-    """The paths of the joined continuation that no shadow run has checked."""
-    return [path for answer in (True, False) for path in below(jump.question.paths[answer])
-            if path not in jump.covered]
 
 
 def _outer_type(x: Array):

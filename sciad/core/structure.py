@@ -11,8 +11,16 @@ from collections.abc import Callable
 import numpy as np
 
 from sciad.core.errors import RecordError
-from sciad.core.explore import Jump, Path, Question, Raise, Return
 from sciad.core.graph import Atom, Equation, Graph, Literal, Type, Var
+from sciad.core.paths import (
+    Needs,
+    Path,
+    Question,
+    Raise,
+    Return,
+    postorder,
+    target_of,
+)
 
 END = "end"
 
@@ -38,17 +46,16 @@ class _Builder:
     def __init__(self, root: Path):
         self.root = root
         self.chains: dict[Question, list] = {}
-        self.needs: dict[Question, list[Var]] = {}
-        for question in _postorder(root):
+        self.needs = Needs()
+        for question in postorder(root):
             self.chains[question] = self._chain(question)
-            self.needs[question] = self._free(question)
 
     def graph(self, inputs):
         equations: list[Equation] = []
         outcome = self.emit(self.root, {}, equations, END)
         return Graph(inputs, equations, outcome)
 
-    # --- postdominators and free variables ---------------------------------------------------
+    # --- postdominators ---------------------------------------------------
 
     def _chain(self, question) -> list:
         """`question` and its postdominators, nearest first; the last is END."""
@@ -60,38 +67,13 @@ class _Builder:
         return [question, *common]
 
     def _chain_of_path(self, path) -> list | None:
-        target = _target(path)
+        target = target_of(path)
         if isinstance(target, Raise):
             return None
         if isinstance(target, Return):
             return [END]
         chain = self.chains[target]
         return chain if chain[-1] is END else None
-
-    def _free(self, question) -> list[Var]:
-        free = {question.predicate: None}
-        for answer in (True, False):
-            free.update(dict.fromkeys(self._free_of_path(question.paths[answer])))
-        return list(free)
-
-    def _free_of_path(self, path):
-        defined, used = set(), {}
-        for equation in path.equations:
-            used.update((x, None) for x in equation.inputs if type(x) is Var)
-            defined.update(equation.outputs)
-        used.update((x, None) for x in self.wanted(path) if type(x) is Var)
-        return [var for var in used if var not in defined]
-
-    def wanted(self, path) -> list[Atom]:
-        """The atoms that the end of a path uses."""
-        end = path.end
-        if isinstance(end, Return):
-            return end.atoms
-        if isinstance(end, Question):
-            return self.needs[end]
-        if isinstance(end, Jump):
-            return [end.mapping.get(var, var) for var in self.needs[end.question]]
-        return []
 
     # --- emission ------------------------------------------------------------------------------
 
@@ -104,14 +86,14 @@ class _Builder:
             names.update(zip(equation.outputs, outputs, strict=True))
             equations.append(Equation(equation.primitive, inputs, outputs, equation.params,
                                       equation.line))
-        target = _target(path)
+        target = target_of(path)
         if isinstance(target, Raise):
             return target
-        values = [_rename(names, x) for x in self.wanted(path)]
+        values = [_rename(names, x) for x in self.needs.wanted(path)]
         if isinstance(target, Return):
             return values
         while target is not stop:
-            names = {**names, **dict(zip(self.needs[target], values, strict=True))}
+            names = {**names, **dict(zip(self.needs.of(target), values, strict=True))}
             chain = self.chains[target]
             if len(chain) == 1:
                 return self._all_raise(target, names, equations)
@@ -141,39 +123,12 @@ class _Builder:
         return list(outputs)
 
 
-def _target(path: Path):
-    return path.end.question if isinstance(path.end, Jump) else path.end
-
-
 def _rename(names, atom: Atom) -> Atom:
     return names.get(atom, atom) if type(atom) is Var else atom
 
 
-def _postorder(root: Path) -> list[Question]:
-    """The questions that `root` leads to, each after those it leads to."""
-    order, seen = [], set()
-    stack: list[tuple[Question, bool]] = []
-
-    def push(path):
-        target = _target(path)
-        if isinstance(target, Question) and target not in seen:
-            stack.append((target, False))
-
-    push(root)
-    while stack:
-        question, done = stack.pop()
-        if done:
-            order.append(question)
-        elif question not in seen:
-            seen.add(question)
-            stack.append((question, True))
-            for path in question.paths.values():
-                push(path)
-    return order
-
-
 def _some_raise(question) -> Raise:
-    target = _target(question.paths[True])
+    target = target_of(question.paths[True])
     return target if isinstance(target, Raise) else _some_raise(target)
 
 

@@ -282,7 +282,7 @@ def _identity(x):
     return x
 
 
-_stop = Constant("stop_gradient", _identity, _identity)
+stop_p = Constant("stop_gradient", _identity, _identity)
 
 
 def stop_gradient(x: Any) -> Any:
@@ -304,7 +304,7 @@ def _stop_one(x):
         if x._interp is None:
             return x._value
         if not x._interp.has_data:
-            return bind(_stop, (x,), {})
+            return bind(stop_p, (x,), {})
         x = x._value
     return x
 

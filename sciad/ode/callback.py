@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sciad.compiler import llvm
 from sciad.core.array import Array
 from sciad.core.errors import ArgumentError, DTypeError, at_line
 from sciad.core.graph import Type
@@ -46,7 +47,10 @@ class CallbackModel:
     def __repr__(self):
         return f"<Model called back in Python: y of {self.n}, {self.size} parameters>"
 
-    def address(self, kind: str) -> int:
+    def address(self, kind: str) -> Any:
+        """What a kernel calls: a pointer, or without native code the method itself."""
+        if not llvm.available():
+            return getattr(self, "_" + kind)
         callback = self._callbacks.get(kind)
         if callback is None:
             kinds = [ctypes.c_double if t == "f64" else ctypes.c_void_p
@@ -143,8 +147,11 @@ class CallbackModel:
 
 
 def _vector(address, size: int) -> np.ndarray:
+    """The doubles at an address (a buffer, if the kernel is evaluated in Python)."""
     if not size:
         return np.empty(0)
+    if isinstance(address, np.ndarray):
+        return address[:size]
     return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_double)), (size,))
 
 

@@ -24,6 +24,8 @@ elements.  ``t_eval`` runs in the direction of integration and lies between t0 a
 from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
+
 from sciad.compiler import llvm, loops
 from sciad.compiler.loops import Function
 from sciad.ode.kernel_march import march
@@ -69,11 +71,31 @@ def _compiled(kind: str, tableau: Tableau, n: int | None):
     return llvm.entry(function, kinds, nogil=True)
 
 
+def _evaluated(kind: str, tableau: Tableau, n: int | None):
+    function, _ = program(kind, tableau, n)
+
+    def run(*args):
+        flat = [_flat(x) for x in args]
+        return int(loops.evaluate(function, *flat)) or None
+
+    return run
+
+
+def _flat(x):
+    """A buffer as the evaluator takes it: one-dimensional and writeable, over the same memory."""
+    if not isinstance(x, np.ndarray):
+        return x
+    return x.reshape(-1) if x.flags.writeable else x.reshape(-1).copy()
+
+
 def load(kind: str, tableau: Tableau, n: int):
     """The compiled kernel for dimension n, as a Python function.
 
-    Function pointers are passed as integers.  Returns None, or a status that is not OK.
+    Function pointers are passed as integers.  Returns None, or a status that is not OK.  Without
+    native code it is the program evaluated in Python, and function pointers are callables.
     """
+    if not llvm.available():
+        return _evaluated(kind, tableau, dimension(n))
     return _compiled(kind, tableau, dimension(n))
 
 

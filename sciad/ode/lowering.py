@@ -94,7 +94,7 @@ class _Call:
 
     def _dispatch(self, status):
         em = self.em
-        known = {code: solution.SolveError(f"solve_ivp: {text}")
+        known = {code: solution.CompiledSolveError(f"solve_ivp: {text}")
                  for code, text in solution.MESSAGES.items()}
         known[kernels.FULL] = BufferFull("solve_ivp: more steps than there is room for")
         for k, exception in enumerate(self.model.statuses):

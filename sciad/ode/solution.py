@@ -35,6 +35,12 @@ class SolveError(SciadError, RuntimeError):
     """A solve that did not reach its end; the message says where and why."""
 
 
+class CompiledSolveError(SolveError):
+    """The same in compiled code, which does not know where: the call is repeated eagerly."""
+
+    eager_knows_more = True
+
+
 MESSAGES = {
     kernels.UNDERFLOW: "the step size fell below the spacing of floating-point numbers; the "
                        "problem may be stiff or singular there",

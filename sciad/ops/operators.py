@@ -8,8 +8,8 @@ import operator
 
 import numpy as np
 
-from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, plain
-from sciad.core.errors import LostGradientError, at_line
+from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, has_data, plain
+from sciad.core.errors import DTypeError, LostGradientError, RecordError, at_line
 from sciad.core.primitive import bind, pack
 from sciad.core.reverse import (
     pull_both,
@@ -52,7 +52,7 @@ def _binary(primitive, op):
                 tape = interp.tape
                 tape.append((pull_left, left_partial, z, x, interp.keep(other), self._node))
                 return Array(z, interp, len(tape) - 1)
-        other = _listed(other)
+        other = _listed(other, self if op is operator.mul else None)
         if not _accepts(other):
             return NotImplemented
         return bind(primitive, (self, other), empty)
@@ -73,7 +73,7 @@ def _binary(primitive, op):
                 tape = interp.tape
                 tape.append((pull_right, right_partial, z, interp.keep(other), x, self._node))
                 return Array(z, interp, len(tape) - 1)
-        other = _listed(other)
+        other = _listed(other, self if op is operator.mul else None)
         if not _accepts(other):
             return NotImplemented
         return bind(primitive, (other, self), empty)
@@ -81,9 +81,21 @@ def _binary(primitive, op):
     return forward, reflected
 
 
-def _listed(other):
-    """A list beside an Array means an array, as in NumPy."""
-    return pack_plain(other) if isinstance(other, (list, tuple)) else other
+def _listed(other, x=None):
+    """A list beside an Array means an array, as in NumPy; beside a single number it may mean a
+    repetition, which would depend on the number's value."""
+    if not isinstance(other, (list, tuple)):
+        return other
+    if x is not None and not x.shape:
+        raise _plain_number_wanted(x)
+    return pack_plain(other)
+
+
+def _plain_number_wanted(x):
+    text = ("a list times a followed number may mean repetition or a product"
+            f"{at_line()}; repeat by a plain int (in jit: static_argnames), or write "
+            "np.array(list) * x")
+    return DTypeError(text) if has_data(x) else RecordError(text)
 
 
 def _accepts(other) -> bool:
