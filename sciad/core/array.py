@@ -122,12 +122,12 @@ class Array:
             return live._value
         if not has_data(live):
             plain(live, f"{name}(x)")
-        raise LostGradientError(
+        raise _refusal(live, LostGradientError(
             f"{name}(x) would drop the derivative of x, an Array of shape {live.shape}{at_line()}. "
             f"Use NumPy functions (np.sin, not math.sin) and {cure}; to store x in an array, make "
             "the array by `from sciad import numpy as np`; sciad.stop_gradient(x) gives the "
             "plain number."
-        )
+        ))
 
     def __array__(self, dtype=None, copy=None):
         live = current(self)
@@ -136,12 +136,12 @@ class Array:
         if dtype is not None and np.dtype(dtype) != object:
             if not has_data(live):
                 plain(live, "np.asarray(x, dtype=...)")
-            raise LostGradientError(
+            raise _refusal(live, LostGradientError(
                 f"np.asarray(x, dtype={np.dtype(dtype)}) would drop the derivative of x, an Array "
                 f"of shape {live.shape}{at_line()}. Leave out dtype=, use x.astype(...), or assign "
                 "into an array made by `from sciad import numpy as np`; "
                 "sciad.stop_gradient(x) gives the plain array."
-            )
+            ))
         out = np.empty(live.shape, dtype=object)
         for index in np.ndindex(live.shape):
             out[index] = live[index] if index else live
@@ -210,6 +210,12 @@ def current(x: Array) -> Array:
     return x
 
 
+def _refusal(x: Array, error: Exception) -> Exception:
+    """`error`, noted with the transform of `x` in case the program swallows it."""
+    x._interp.refusal = error
+    return error
+
+
 def has_data(x: Array) -> bool:
     """Whether there is a number or array under every interpreter of `x`."""
     while type(x) is Array:
@@ -238,9 +244,9 @@ def plain(x: Any, purpose: str = "its value") -> Any:
     while type(x) is Array:
         live = current(x)
         if live._interp is not None and not live._interp.has_data:
-            raise RecordError(
+            raise _refusal(live, RecordError(
                 f"{purpose} needs the data of a value that is being recorded, which has only "
                 f"shape {live.shape} and dtype {live.dtype}{at_line()}"
-            )
+            ))
         x = live._value
     return x

@@ -36,11 +36,13 @@ class Interpreter:
         False once the transform has ended: its Arrays then stand for their primal values.
     has_data : bool
         Whether values below carry numbers (recording has none).
+    refusal : Exception or None
+        What was raised rather than lose a derivative; raised again if the program swallowed it.
     fast : bool
         Whether the operators may write on the tape themselves (see `sciad.core.reverse`).
     """
 
-    __slots__ = ("level", "live", "fast")
+    __slots__ = ("level", "live", "fast", "refusal")
     has_data = True
 
     def __enter__(self):
@@ -48,6 +50,7 @@ class Interpreter:
         self.level = len(stack)
         self.live = True
         self.fast = False
+        self.refusal = None
         stack.append(self)
         return self
 
@@ -55,6 +58,8 @@ class Interpreter:
         _stack.interpreters.remove(self)
         self.live = self.fast = False
         self.close()
+        if kind is None and self.refusal is not None:
+            raise self.refusal  # the program caught it, and may have gone on without a derivative
         if kind is ValueError and isinstance(error.__cause__, (LostGradientError, RecordError)):
             # what NumPy makes of our error in ``out[0] = x`` with a plain `out`
             raise error.__cause__.with_traceback(traceback) from None

@@ -220,7 +220,7 @@ def test_the_parts_of_a_solve_make_the_whole():
     (lambda t, y: y**2, (0.0, -2.0), [-1.0], {"rtol": 1e-9, "atol": 1e-9},
      r"t = -(1|0\.99999\d*): the step size fell"),
     (decay, (0.0, 2000.0), [1.0], {"max_steps": 10}, r"t = 8\.\d+: max_steps"),
-], ids=str)
+], ids=lambda x: x if isinstance(x, str) else "")
 @pytest.mark.parametrize("native", [True, False])
 def test_a_solve_that_fails_says_where(fun, span, y0, options, text, native):
     def called_back(t, y):
