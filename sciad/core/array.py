@@ -145,6 +145,7 @@ class Array:
         out = np.empty(live.shape, dtype=object)
         for index in np.ndindex(live.shape):
             out[index] = live[index] if index else live
+        out.flags.writeable = False  # NumPy has no way to tell x of a write into it
         return out
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):

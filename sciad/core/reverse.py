@@ -46,7 +46,9 @@ class Reverse(Interpreter):
         self.guards = {}
 
     def leaf(self, value: Any) -> Array:
-        """A tracked input."""
+        """A tracked input: a copy, since the caller may write into theirs."""
+        if type(value) is np.ndarray:
+            value = value.copy()
         if value.dtype.kind == "c":
             self.fast = False
         self.tape.append((pull_leaf,))
@@ -84,7 +86,7 @@ class Reverse(Interpreter):
     def keep(self, x: Any) -> Any:
         """A plain operand as it is now: a small one copied, a large one fingerprinted
         (unless it is read-only)."""
-        if type(x) is not np.ndarray:
+        if not isinstance(x, np.ndarray):
             return x
         if x.size <= _COPY_BELOW:
             return x.copy()
@@ -97,7 +99,7 @@ class Reverse(Interpreter):
 
 def fingerprint(x: np.ndarray) -> int:
     """A checksum of the bytes of `x`."""
-    return zlib.adler32(np.ascontiguousarray(x).view(np.uint8).reshape(-1).data)
+    return zlib.crc32(np.ascontiguousarray(x).view(np.uint8).reshape(-1).data)
 
 
 class Tape:

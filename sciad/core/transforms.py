@@ -186,7 +186,7 @@ def jvp_unstaged(f, primals, tangents):
         inputs = [Array(x, interp, seed) for x, seed in zip(leaves, seeds, strict=True)]
         outs, out_structure = tree.flatten(f(*tree.unflatten(structure, inputs)))
         pairs = [_split_tangent(out, interp) for out in outs]
-    values = [finish(value) for value, _ in pairs]
+    values = [_own(finish(value)) for value, _ in pairs]
     slopes = _unshared([finish(slope) for _, slope in pairs], seeds)
     return tree.unflatten(out_structure, values), tree.unflatten(out_structure, slopes)
 
@@ -341,8 +341,8 @@ def _vjp_of(f, primals, has_aux):
         outs, out_structure = tree.flatten(result)
         outs = [packed(out) for out in outs]
         ends = [_end(out, interp) for out in outs]
-        values = [value for value, _ in ends]
-        aux = tree.tree_map(lambda x: _end(packed(x), interp)[0], aux) if has_aux else None
+        values = [_own(value) for value, _ in ends]
+        aux = tree.tree_map(lambda x: _own(_end(packed(x), interp)[0]), aux) if has_aux else None
         tape = Tape(interp)
 
     def pull(cotangent):
@@ -383,6 +383,11 @@ def _split_tangent(x, interp):
 def finish(x: Any) -> Any:
     """A value as it leaves a transform: plain, unless an outer transform follows it."""
     return unwrap_plain(x)
+
+
+def _own(x):
+    """A result as an array of its own, which the caller may write into."""
+    return x.copy() if type(x) is np.ndarray else x
 
 
 def _unshared(slopes: list, others: list) -> list:

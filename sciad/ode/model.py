@@ -48,10 +48,11 @@ from sciad.compiler.values import (
 )
 from sciad.core import tree
 from sciad.core.array import Array
-from sciad.core.errors import RecordError, SciadError
+from sciad.core.errors import DTypeError, RecordError, SciadError, at_line
 from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves
+from sciad.core.rules import is_complex
 from sciad.ode import kernels
 from sciad.ode.callback import SIGNATURES, CallbackModel, derivative, pick
 from sciad.ops.derivatives import cotangent_graph, tangent_graph
@@ -149,6 +150,9 @@ class _Refusal:
 def model_of(fun: Callable, args: tuple, n: int) -> tuple[Model | CallbackModel, list]:
     """The model of ``fun(t, y, *args)``, and the leaves of its theta."""
     problem = _Function(fun, args, n)
+    if any(is_complex(x) for x in (*problem.captured, *problem.dynamic)):
+        raise DTypeError("solve_ivp: a parameter or a captured array is complex; solve for real and "
+                         f"imaginary parts, with real parameters{at_line()}")
     with _lock:
         found = _models.get(problem.key)
         if found is None:

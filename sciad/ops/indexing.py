@@ -206,7 +206,7 @@ def index_add(x, v, index):
 def eager_read(x: Array, spec, operands) -> Array:
     """A read on the tape of an eager reverse interpreter, with its O(1) entry."""
     interp = x._interp
-    index = _full(spec, operands)
+    index = _full(spec, [interp.keep(i) for i in operands])
     value = x._value
     interp.tape.append((pull_read, value.shape, index, not operands, x._node))
     return Array(value[index], interp, len(interp.tape) - 1)

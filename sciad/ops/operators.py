@@ -9,7 +9,13 @@ import operator
 import numpy as np
 
 from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, has_data, plain
-from sciad.core.errors import DTypeError, LostGradientError, RecordError, at_line
+from sciad.core.errors import (
+    DTypeError,
+    LostGradientError,
+    NoRuleError,
+    RecordError,
+    at_line,
+)
 from sciad.core.primitive import bind, pack
 from sciad.core.reverse import (
     pull_both,
@@ -133,7 +139,7 @@ def _unary(primitive, op=None):
 
 
 def _power(self, other):
-    if type(other) is int or isinstance(other, float) and other == int(other) and abs(other) < 65:
+    if type(other) is int or isinstance(other, float) and abs(other) < 65 and other == int(other):
         return _integer_power(self, int(other), other)
     if not _accepts(other):
         return NotImplemented
@@ -167,10 +173,36 @@ def _in_place(op):
     def method(self, other):
         if self.ndim == 0 and self._alias is None:
             return op(self, other)
-        views.write(self, Ellipsis, op(self, other))
+        out = op(self, other)
+        if not np.can_cast(out.dtype, self.dtype, "same_kind"):
+            raise DTypeError(f"an in-place operation cannot store {out.dtype} in an array of "
+                             f"{self.dtype}{at_line()}; make the array of floats")
+        views.write(self, Ellipsis, out)
         return self
 
     return method
+
+
+def _logical(primitive):
+    """The operators & | ^ of truth values; bits of integers have no rule."""
+    def operate(self, other):
+        if not _accepts(other):
+            return NotImplemented
+        _require_truth(self, other)
+        return bind(primitive, (self, other), {})
+
+    return operate
+
+
+def _require_truth(*operands):
+    if any(np.dtype(getattr(x, "dtype", type(x))) != np.bool_ for x in operands):
+        raise NoRuleError(f"operators on the bits of integers have no rule in sciad{at_line()}; "
+                          "for truth values use comparisons or np.logical_and and the like")
+
+
+def _invert(self):
+    _require_truth(self)
+    return bind(elementwise.logical_not, (self,), {})
 
 
 def _getitem(self, index):
@@ -284,16 +316,20 @@ def install() -> None:
         UFUNCS[primitive.fun] = (ufunc_binary(primitive, primitive.fun) if primitive.partials
                                  else primitive)
     for name, primitive in [("lt", e.less), ("le", e.less_equal), ("gt", e.greater),
-                            ("ge", e.greater_equal), ("eq", e.equal), ("ne", e.not_equal),
-                            ("and", e.logical_and), ("or", e.logical_or),
-                            ("xor", e.logical_xor)]:
+                            ("ge", e.greater_equal), ("eq", e.equal), ("ne", e.not_equal)]:
         setattr(Array, f"__{name}__", _comparison(primitive))
-    Array.__rand__, Array.__ror__ = Array.__and__, Array.__or__
-    Array.__invert__ = lambda self: bind(e.logical_not, (self,), {})
+    for name, primitive, op in [("and", e.logical_and, operator.and_),
+                                ("or", e.logical_or, operator.or_),
+                                ("xor", e.logical_xor, operator.xor)]:
+        setattr(Array, f"__{name}__", _logical(primitive))
+        setattr(Array, f"__r{name}__", _logical(primitive))
+        setattr(Array, f"__i{name}__", _in_place(op))
+    Array.__imatmul__ = _in_place(operator.matmul)
+    Array.__invert__ = _invert
     Array.__pow__, Array.__rpow__ = _power, _reflected_power
     Array.__ipow__ = _in_place(operator.pow)
     Array.__neg__ = _negative
-    Array.__pos__ = lambda self: self + 0.0
+    Array.__pos__ = _copy
     Array.__abs__ = lambda self: bind(e.absolute, (self,), {})
     Array.__matmul__, Array.__rmatmul__ = _matmul, _rmatmul
     Array.__getitem__, Array.__setitem__ = _getitem, views.write
@@ -308,6 +344,13 @@ def _constant(primitive):
 
 def _negative(self):
     return bind(elementwise.negative, (self,), {})
+
+
+def _part(self, kind):
+    """The real or the imaginary part: a view, unless of a single number."""
+    if not self.shape:
+        return bind(getattr(elementwise, kind), (self,), {})
+    return views.make_view(self, views.Link(kind, None))
 
 
 def _install_methods():
@@ -331,9 +374,10 @@ def _install_methods():
     Array.conj = Array.conjugate = lambda self: bind(e.conj, (self,), {})
     Array.T = property(lambda self: axes_view(self))
     Array.flat = property(lambda self: iter(_ravel(self)))
-    Array.real = property(lambda self: bind(e.real, (self,), {})
+    Array.real = property(lambda self: _part(self, "real")
                           if self.dtype.kind == "c" else self)
-    Array.imag = property(lambda self: bind(e.imag, (self,), {}))
+    Array.imag = property(lambda self: _part(self, "imag")
+                          if self.dtype.kind == "c" else bind(e.imag, (self,), {}))
     # what NumPy's loops over object arrays call
     for primitive in e.UFUNC_PRIMITIVES.values():
         if primitive.fun.nin == 1 and not hasattr(Array, primitive.name):

@@ -1,7 +1,7 @@
 """Views: Arrays that share memory as NumPy's would, written functionally.
 
 Arrays that are views of one another belong to one `Storage`. It keeps the whole (`root`), and
-each member knows the chain of links (index, reshape, transpose) that leads from the root to it.
+each member knows the chain of links (index, reshape, transpose, real, imag) that leads from the root to it.
 Reading costs nothing. Writing through any member puts the new piece back along its chain, then
 brings every living member up to date; the derivative is that of the sequential program.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from sciad.core.array import Array, current
 from sciad.core.errors import ArgumentError, at_line
-from sciad.ops import indexing, shape
+from sciad.ops import elementwise, indexing, shape
 
 
 class Link(NamedTuple):
@@ -29,6 +29,8 @@ class Link(NamedTuple):
             return shape.reshape_p(whole, shape=self.data)
         if self.kind == "transpose":
             return shape.transpose_p(whole, axes=self.data)
+        if self.kind in ("real", "imag"):
+            return getattr(elementwise, self.kind)(whole)
         return shape.broadcast_p(whole, shape=self.data)
 
     def put(self, whole: Array, piece):
@@ -40,6 +42,10 @@ class Link(NamedTuple):
             return shape.reshape_p(piece, shape=whole.shape)
         if self.kind == "transpose":
             return shape.transpose(piece, np.argsort(self.data))
+        if self.kind == "real":
+            return piece + 1j * elementwise.imag(whole)
+        if self.kind == "imag":
+            return elementwise.real(whole) + 1j * piece
         raise ArgumentError(f"assignment into a broadcast array, which is read-only{at_line()}; "
                             "copy it first")
 
@@ -51,6 +57,8 @@ class Link(NamedTuple):
             return whole.reshape(self.data)
         if self.kind == "transpose":
             return whole.transpose(self.data)
+        if self.kind in ("real", "imag"):
+            return whole
         return np.broadcast_to(whole, self.data)
 
 
