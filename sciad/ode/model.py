@@ -151,8 +151,8 @@ def model_of(fun: Callable, args: tuple, n: int) -> tuple[Model | CallbackModel,
     """The model of ``fun(t, y, *args)``, and the leaves of its theta."""
     problem = _Function(fun, args, n)
     if any(is_complex(x) for x in (*problem.captured, *problem.dynamic)):
-        raise DTypeError("solve_ivp: a parameter or a captured array is complex; solve for real and "
-                         f"imaginary parts, with real parameters{at_line()}")
+        raise DTypeError("solve_ivp: a parameter or a captured array is complex; solve for real "
+                         f"and imaginary parts, with real parameters{at_line()}")
     with _lock:
         found = _models.get(problem.key)
         if found is None:

@@ -1,7 +1,8 @@
 """Views: Arrays that share memory as NumPy's would, written functionally.
 
 Arrays that are views of one another belong to one `Storage`. It keeps the whole (`root`), and
-each member knows the chain of links (index, reshape, transpose, real, imag) that leads from the root to it.
+each member knows the chain of links (index, reshape, transpose, real, imag) that leads from the
+root to it.
 Reading costs nothing. Writing through any member puts the new piece back along its chain, then
 brings every living member up to date; the derivative is that of the sequential program.
 """
