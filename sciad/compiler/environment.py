@@ -36,6 +36,8 @@ from sciad.core.array import Array
 _BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex)
 _MOST_ENTRIES = 1000
 _MOST_WALKED = 256
+_MOST_TRACED = 64
+"""Numbers in longer containers count by value: a parameter each would be slow to compile."""
 _CONTAINERS = (list, tuple, deque, dict)
 _LIBRARIES = {"sciad", "numpy", "scipy", "optree", "llvmlite", "matplotlib",
               *sys.stdlib_module_names}
@@ -155,8 +157,10 @@ class Environment:
         head, inside = parts
         self._watch(x)
         self._account.append(head)
+        fixed, self._fixed = self._fixed, self._fixed or _is_long(x)
         for part in inside:
             self._visit(part)
+        self._fixed = fixed
         self._account.append("end")
         if type(x) is types.FunctionType:
             self._later.append((self._behind, x))
@@ -373,18 +377,23 @@ def _names(code: types.CodeType) -> tuple[str, ...]:
     return known
 
 
+def _is_long(x) -> bool:
+    return isinstance(x, _CONTAINERS) and len(x) > _MOST_TRACED
+
+
 class Rebuilder:
     """Copies a function and what it reaches, with other leaves in the same places."""
 
     def __init__(self, leaves: list):
         self.leaves = iter(leaves)
         self.seen: dict[int, Any] = {}
+        self.fixed = False
 
     def build(self, x: Any) -> Any:
         if type(x) in SEEN_THROUGH:
             return SEEN_THROUGH[type(x)](self.build(x.f))
         if is_leaf(x):
-            return next(self.leaves)
+            return x if self.fixed else next(self.leaves)
         if isinstance(x, _BY_VALUE):
             return x
         if id(x) in self.seen:
@@ -392,7 +401,10 @@ class Rebuilder:
         parts = _parts(x)
         if parts is None:
             return x
-        return self._build(x, parts)
+        fixed, self.fixed = self.fixed, self.fixed or _is_long(x)
+        out = self._build(x, parts)
+        self.fixed = fixed
+        return out
 
     def _build(self, x, parts):
         kind = type(x)
