@@ -1,8 +1,9 @@
-"""Run a set of benchmarks and write its table: ``python -m benchmarks slice``."""
+"""Run a set of benchmarks and write its table: ``python -m benchmarks slice`` (or ``engine``)."""
 
 import argparse
 import importlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,11 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.case import Case, Measured
-from benchmarks.report import markdown, rows
+from benchmarks.report import page, rows, section
 
 ROOT = Path(__file__).resolve().parents[1]
-SETS = ("slice",)
+SETS = ("slice", "engine")
 PAGE = ROOT / "docs" / "benchmarks.md"
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Contestants calculate on one thread each, so that neither gains by what the other leaves."""
 
 
 def cases_of(name: str) -> dict[str, Case]:
@@ -33,6 +36,7 @@ def measure_apart(set_name: str, case_name: str, case: Case) -> Measured:
             done = subprocess.run(
                 [*command, "--out", str(out)],
                 cwd=ROOT,
+                env={**os.environ, **ONE_THREAD},
                 capture_output=True,
                 text=True,
                 timeout=case.timeout,
@@ -86,7 +90,9 @@ def main() -> int:
     print(f"{time.perf_counter() - begin:.0f} s")
     out = options.out or (None if options.only else PAGE)
     if out:
-        out.write_text(markdown({name: cases[name] for name in results}, results))
+        old = out.read_text() if out.exists() else ""
+        mine = section(options.set, {name: cases[name] for name in results}, results)
+        out.write_text(page(old, options.set, mine, SETS))
         print(f"wrote {out}")
     return 1 if any(measured.failures for measured in results.values()) else 0
 

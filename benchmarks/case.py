@@ -19,11 +19,12 @@ class Claim:
     peer: str | None = None
     ratio: float | None = None  # promised: mine <= ratio * peer
     seconds: float | None = None  # promised: mine <= seconds
+    unit: str = "s"  # of what was measured: seconds, or "B" for bytes
 
 
 @dataclass
 class Measured:
-    """Seconds per repetition and round of each contestant, and why others have none."""
+    """Seconds (or bytes) per repetition and round of each contestant; why others have none."""
 
     times: dict[str, list[float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -78,11 +79,13 @@ def contest(
     operations: int = 1,
     budget: float = 6.0,
     block: float = 0.01,
+    agree: tuple[tuple[str, ...], ...] = (),
 ) -> Measured:
     """Build the contestants, check that their numbers agree with the first one's, time them.
 
     A contestant that is missing, raises, or computes other numbers is reported as failed and the
-    rest go on. Times are divided by `operations`.
+    rest go on. Times are divided by `operations`. Where contestants do unlike work, `agree` lists
+    the groups of names that must compute the same numbers.
     """
     measured, runs, answers = Measured(), {}, {}
     for name, build in builders.items():
@@ -92,7 +95,8 @@ def contest(
             runs[name] = run
         except Exception:  # any failure of a contestant is a result, shown in the table
             measured.failures[name] = traceback.format_exc()
-    void_wrong(answers, rtol, measured.failures)
+    for group in agree or (tuple(builders),):
+        void_wrong({n: answers[n] for n in group if n in answers}, rtol, measured.failures)
     sound = {name: run for name, run in runs.items() if name not in measured.failures}
     for name, times in alternate(sound, budget, block).items():
         measured.times[name] = [each / operations for each in times]

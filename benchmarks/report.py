@@ -27,6 +27,15 @@ class Row:
     verdict: str
 
 
+def amount(value: float, unit: str) -> str:
+    """A measured value with its unit: seconds or bytes.
+
+    >>> amount(2.5e8, "B")
+    '250 MB'
+    """
+    return duration(value) if unit == "s" else f"{value * 1e-6:.3g} MB"
+
+
 def duration(seconds: float) -> str:
     """Three digits and a unit.
 
@@ -39,14 +48,15 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def timed(measured: Measured, name: str) -> str:
+def timed(measured: Measured, name: str, unit: str = "s") -> str:
     """Median and quartiles of a contestant, or that it failed."""
     if name in measured.failures:
         return "void" if measured.failures[name].startswith("void") else "failed"
     if name not in measured.times:
         return "not run"
     spread = Spread.of(measured.times[name])
-    return f"{duration(spread.median)} ({duration(spread.low)} - {duration(spread.high)})"
+    low, high = amount(spread.low, unit), amount(spread.high, unit)
+    return f"{amount(spread.median, unit)} ({low} - {high})"
 
 
 def ratio_of(measured: Measured, claim: Claim) -> Spread | None:
@@ -87,12 +97,13 @@ def rows(case: Case, measured: Measured) -> list[Row]:
     table = []
     for claim in case.claims:
         ratio = ratio_of(measured, claim)
-        shown = "" if claim.peer is None else f"{claim.peer} {timed(measured, claim.peer)}"
+        unit, peer = claim.unit, claim.peer
+        shown = "" if peer is None else f"{peer} {timed(measured, peer, unit)}"
         if ratio is None:
             quotient = ""
         else:
             quotient = f"{ratio.median:.3g}x ({ratio.low:.3g} - {ratio.high:.3g})"
-        cells = (claim.label, timed(measured, claim.mine), shown, quotient, target(claim))
+        cells = (claim.label, timed(measured, claim.mine, unit), shown, quotient, target(claim))
         table.append(Row(cells, verdict(measured, claim, ratio)))
     return table
 
@@ -136,17 +147,38 @@ def failure_lines(results: dict[str, Measured]) -> list[str]:
     for name, measured in results.items():
         for contestant, why in measured.failures.items():
             lines += [f"`{name}`, {contestant}:", "", "```text", relative(why.strip()), "```", ""]
-    return ["## Failures", "", *lines] if lines else []
+    return ["### Failures", "", *lines] if lines else []
 
 
-def markdown(cases: dict[str, Case], results: dict[str, Measured]) -> str:
-    """The page `docs/benchmarks.md`."""
+HEAD = """# Benchmarks
+
+Contestants run alternately in one process, on one thread each (cold starts and memory: each in a
+fresh process), and compute the same numbers, which is checked; times and ratios are medians with
+quartiles over the rounds, all in float64. Each table is written by the command above it.
+"""
+
+
+def marked(name: str) -> tuple[str, str]:
+    """The comments around the section of a set."""
+    return f"<!-- begin {name} -->", f"<!-- end {name} -->"
+
+
+def page(old: str, name: str, new: str, order: tuple[str, ...]) -> str:
+    """The page `docs/benchmarks.md`: `old` with the section of one set replaced by `new`."""
+    sections = {}
+    for each in order:
+        begin, end = marked(each)
+        if begin in old and end in old:
+            sections[each] = old[old.index(begin):old.index(end) + len(end)]
+    begin, end = marked(name)
+    sections[name] = f"{begin}\n{new}\n{end}"
+    return "\n".join([HEAD, *(sections[each] + "\n" for each in order if each in sections)])
+
+
+def section(title: str, cases: dict[str, Case], results: dict[str, Measured]) -> str:
+    """The section of one set: where it was measured, the table, notes and failures."""
     lines = [
-        "# Benchmarks",
-        "",
-        "Written by `python -m benchmarks slice`. Contestants run alternately in one process",
-        "(cold starts: each in a fresh process) and compute the same numbers, which is checked;",
-        "times and ratios are medians with quartiles over the rounds, all in float64.",
+        f"## `python -m benchmarks {title}`",
         "",
         f"- {time.strftime('%Y-%m-%d')}, {machine()}",
         f"- {versions()}",
@@ -159,4 +191,4 @@ def markdown(cases: dict[str, Case], results: dict[str, Measured]) -> str:
             lines.append(f"| {' | '.join(row.cells)} | {row.verdict} |")
     notes = [f"- `{name}`: {note}" for name, m in results.items() for note in m.notes]
     lines += ["", *notes, "", *failure_lines(results)]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines).rstrip()

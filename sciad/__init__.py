@@ -1,26 +1,62 @@
 """sciad: derivatives of scientific programs in plain NumPy, at native speed."""
 
+import importlib
+
 from sciad import numpy  # noqa: F401  (gives Array its operators and NumPy its functions)
 from sciad.compiler.jit import jit
 from sciad.core.array import Array
 from sciad.core.checking import check_grads
+from sciad.core.checkpoint import checkpoint
+from sciad.core.custom import custom_rule, gradient_hook
+from sciad.core.debugging import debug_nans
 from sciad.core.errors import SciadError
+from sciad.core.jacobians import hessian, jacobian, wirtinger
+from sciad.core.linearize import linearize
+from sciad.core.ravel import ravel
 from sciad.core.transforms import (
     grad,
-    hessian,
     hvp,
-    jacobian,
     jvp,
     stop_gradient,
     value_and_grad,
     vjp,
 )
 from sciad.core.tree import register
-from sciad.ops.control import cond, scan, while_loop
+from sciad.ops.control import cond, fori_loop, scan, vmap, while_loop
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Array", "SciadError", "check_grads", "cond", "grad", "hessian", "hvp", "jacobian", "jit",
-    "jvp", "register", "scan", "stop_gradient", "value_and_grad", "vjp", "while_loop",
+    "Array",
+    "check_grads",
+    "checkpoint",
+    "cond",
+    "custom_rule",
+    "fori_loop",
+    "debug_nans",
+    "grad",
+    "gradient_hook",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jit",
+    "jvp",
+    "linearize",
+    "ravel",
+    "register",
+    "scan",
+    "SciadError",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+    "while_loop",
+    "wirtinger",
 ]
+
+
+def __getattr__(name: str):
+    """The namespaces that are read when they are first asked for."""
+    if name in ("random", "special"):
+        return importlib.import_module(f"sciad.{name}")
+    raise AttributeError(f"module 'sciad' has no attribute {name!r}")

@@ -11,6 +11,7 @@ import numpy as np
 from sciad.compiler.environment import Environment, pure_run, rebuild
 from sciad.core import tree
 from sciad.core.array import Array, current, unwrap_plain
+from sciad.core.backend import on_any_device
 from sciad.core.errors import ArgumentError, RecordError
 from sciad.core.graph import type_of
 from sciad.core.primitive import pack
@@ -104,7 +105,7 @@ def _leaf(x: Any) -> Any:
         return current(live) if type(live) is Array else live
     if isinstance(x, np.ndarray) and x.dtype.hasobject:
         x = pack(x)
-    if isinstance(x, (Array, np.ndarray, np.generic, float, int, complex)):
+    if isinstance(x, (Array, np.ndarray, np.generic, float, int, complex)) or on_any_device(x):
         return x
     if isinstance(x, (list, tuple)) or hasattr(x, "__array__"):
         return np.asarray(x)

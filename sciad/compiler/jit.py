@@ -28,6 +28,7 @@ from sciad.compiler.reports import Report, Stages
 from sciad.compiler.values import Unavailable, Unsupported
 from sciad.core import tree
 from sciad.core.array import Array, unwrap_plain
+from sciad.core.backend import home_of
 from sciad.core.errors import (
     ArgumentError,
     LostGradientError,
@@ -36,6 +37,7 @@ from sciad.core.errors import (
     SciadError,
 )
 from sciad.core.graph import Graph, type_of
+from sciad.core.primitive import Watching, watch
 from sciad.core.record import record_leaves, recording
 from sciad.core.transforms import Taken
 from sciad.ops.control import BufferFull, loop_capacity
@@ -173,6 +175,8 @@ class Jitted:
             Jitted, (self.f, self.static_argnames, self.strict))
 
     def __call__(self, *args, **kwargs):
+        if Watching.threads and watch() is not None:
+            return self.f(*args, **kwargs)
         environment, table = self._fast
         if table and not kwargs and environment.unchanged():
             found = table.get(tuple([_quick_signature(x) for x in args]))
@@ -215,7 +219,12 @@ class Jitted:
             if recording():
                 outs = [_own(x) for x in found.graph(*leaves)]
             else:
-                outs = call_p(*leaves, graph=found.graph)
+                try:
+                    outs = call_p(*leaves, graph=found.graph)
+                except BufferFull:
+                    return self._grow(args, kwargs)
+                if found.differentiates and not call.traced and _any_nan(outs):
+                    return self.f(*args, **kwargs)
         else:
             try:
                 outs = found.kernel(*leaves)
@@ -258,6 +267,9 @@ class Jitted:
         if environment is None or not environment.unchanged():
             environment = Environment(self.f)
         call = Call(environment, given, structure, self._static_ints)
+        home = home_of(*call.leaves)
+        if home is not None:
+            return self._run_on_device(call, home)
         call.key = (*call.signature, self._capacity)
         found = self._known.get(call.key) or _recordings.get(call.key)
         if found is None:
@@ -274,6 +286,14 @@ class Jitted:
             call.reason = found
         elif found is not None:
             self._adopt(call, found)
+        return call
+
+    def _run_on_device(self, call, home):
+        call.reason = (f"it takes arrays of {home.name}, which are not compiled; without jit it "
+                       "computes the same")
+        if self.strict:
+            raise RecordError(call.reason)
+        self._warn(call.reason)
         return call
 
     def _adopt(self, call, found):

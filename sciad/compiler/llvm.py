@@ -11,11 +11,13 @@ unrolled time loop over arrays has, LLVM's loop passes take time quadratic in th
 modules get the linear passes only.
 """
 
+import importlib
 import os
 import threading
 import time
 import weakref
 from functools import lru_cache
+from typing import Any
 
 from sciad.compiler import cache, loops, symbols
 from sciad.compiler.calling import (
@@ -31,11 +33,6 @@ from sciad.compiler.calling import (
 from sciad.compiler.render import Host, render
 from sciad.core.errors import SciadError
 
-try:
-    import llvmlite.binding as binding
-except ImportError:  # no wheel for this platform: sciad runs, without native code
-    binding = None
-
 __all__ = ["Entry", "Library", "available", "compile_module", "entry", "host"]
 
 SLP_LINES = 200
@@ -49,18 +46,28 @@ class CompileError(SciadError):
     """LLVM refused a module; a fault in sciad."""
 
 
+@lru_cache(maxsize=1)
+def _llvm() -> Any:
+    """llvmlite, imported when native code is first wanted, not with sciad; None where this
+    platform has no wheel of it (sciad then runs without native code)."""
+    try:
+        return importlib.import_module("llvmlite.binding")
+    except ImportError:
+        return None
+
+
 class _Machine:
     """LLVM, set up for this machine: made once, at the first compilation."""
 
     def __init__(self):
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        self.target = binding.Target.from_default_triple()
-        self.cpu = binding.get_host_cpu_name()
-        self.features = binding.get_host_cpu_features()
-        self.signature = f"{binding.llvm_version_info} {self.cpu} {self.features.flatten()}"
+        _llvm().initialize_native_target()
+        _llvm().initialize_native_asmprinter()
+        self.target = _llvm().Target.from_default_triple()
+        self.cpu = _llvm().get_host_cpu_name()
+        self.features = _llvm().get_host_cpu_features()
+        self.signature = f"{_llvm().llvm_version_info} {self.cpu} {self.features.flatten()}"
         self.target_machines = {level: self.make_target_machine(level) for level in (1, 2)}
-        self.jit = binding.create_lljit_compiler(self.make_target_machine(2), use_jit_link=True)
+        self.jit = _llvm().create_lljit_compiler(self.make_target_machine(2), use_jit_link=True)
         self.host = Host(
             fma=bool(self.features.get("fma", self.target.name.startswith("aarch64"))),
             vector_width=512 if self.features.get("avx512f") else 0,
@@ -83,34 +90,34 @@ class _Machine:
         """Parse and optimise; gives the LLVM module and the seconds of both."""
         start = time.perf_counter()
         try:
-            module = binding.parse_assembly(text)
+            module = _llvm().parse_assembly(text)
         except RuntimeError as error:
             raise CompileError(f"LLVM cannot read a module of sciad's: {error}\n{text}") from error
         parsed = time.perf_counter()
         if text.count(" = phi ") > MANY_LOOPS:
             self._tidy(module)
             return module, parsed - start, time.perf_counter() - parsed
-        options = binding.create_pipeline_tuning_options(2)
+        options = _llvm().create_pipeline_tuning_options(2)
         options.loop_vectorization = options.loop_interleaving = options.loop_unrolling = True
         options.slp_vectorization = text.count("\n") < SLP_LINES
-        builder = binding.create_pass_builder(self.target_machine(text), options)
+        builder = _llvm().create_pass_builder(self.target_machine(text), options)
         builder.getModulePassManager().run(module, builder)
         return module, parsed - start, time.perf_counter() - parsed
 
     def _tidy(self, module) -> None:
         """The passes that are linear in the number of loops."""
-        passes = binding.create_new_module_pass_manager()
+        passes = _llvm().create_new_module_pass_manager()
         passes.add_sroa_pass()
         passes.add_instruction_combine_pass()
         passes.add_simplify_cfg_pass()
         passes.add_dead_code_elimination_pass()
-        options = binding.create_pipeline_tuning_options(2)
-        passes.run(module, binding.create_pass_builder(self.target_machines[1], options))
+        options = _llvm().create_pipeline_tuning_options(2)
+        passes.run(module, _llvm().create_pass_builder(self.target_machines[1], options))
 
     def link(self, data: bytes, exports: list[str], imports: list[str]):
         """Load an object file; gives LLVM's tracker, which holds the addresses."""
         self.count += 1
-        unit = binding.JITLibraryBuilder().add_object_img(data).add_current_process()
+        unit = _llvm().JITLibraryBuilder().add_object_img(data).add_current_process()
         for name in imports:
             unit.import_symbol(name, symbols.address(name))
         for name in exports:
@@ -126,7 +133,7 @@ def _machine() -> _Machine:
 
 @lru_cache(maxsize=1)
 def _works() -> bool:
-    if binding is None:
+    if _llvm() is None:
         return False
     try:
         _machine()

@@ -107,37 +107,47 @@ def _is_slot(value: Buffer, slots) -> bool:
 @lowering(control.while_p)
 def _while(em, step, *operands):
     n_test, n_body = step.params["test_consts"], step.params["body_consts"]
-    test, body = step.params["test"], step.params["body"]
+    test, body, keep = step.params["test"], step.params["body"], step.params["keep"]
     operands = [em.forced(x) for x in operands]
     fixed = [_shared(x) for x in operands[:n_test + n_body]]
+    kinds = _outs(body)
     slots = [Slots(em, shape, kind, first)
-             for (shape, kind), first in zip(_outs(body), operands[n_test + n_body:],
-                                             strict=True)]
+             for (shape, kind), first in zip(kinds, operands[n_test + n_body:], strict=True)]
+    count = em.variable(index(0))
+    stacked = [em.buffer((keep, *shape), kind) for shape, kind in kinds if keep]
     with em.nested() as head:
         (go,) = lower_body(em, test, fixed[:n_test] + [_shared(s.read(em)) for s in slots])
         condition = convert(em.element(go, index(0)), "i1")
     with em.nested() as block:
+        k = em.snapshot(count)
         state = [_owned(slot.read(em)) for slot in slots]
+        if keep:
+            em.stop_unless(k < keep, control.full_buffer())
+            _store_rows(em, stacked, state, k)
+        em.emit(ir.Assign(count.name, k + 1))
         values = lower_body(em, body, fixed[n_test:] + state)
         if not em.dead:
             _assign_all(em, slots, values)
         em.dead = False
     em.emit(ir.While(head, condition, block))
-    return [slot.read(em) for slot in slots]
+    iterations = Scalars((), "i64", [em.snapshot(count)])
+    return [iterations, *(slot.read(em) for slot in slots), *stacked]
 
 
 @lowering(control.scan_p)
 def _scan(em, step, *operands):
     params = step.params
-    body, consts, carry = params["body"], params["consts"], params["carry"]
-    operands = [em.forced(x) for x in operands]
+    body, carry, counted = params["body"], params["carry"], params["counted"]
+    extent = em.element(operands[0], index(0)) if counted else params["length"]
+    operands = [em.forced(x) for x in operands[counted:]]
+    consts = params["consts"]
     fixed = [_shared(x) for x in operands[:consts]]
     columns = [em.to_buffer(x) for x in operands[consts + carry:]]
     kinds = _outs(body)
     slots = [Slots(em, shape, kind, first) for (shape, kind), first in
              zip(kinds[:carry], operands[consts:consts + carry], strict=True)]
     stacked = [em.buffer((params["length"], *shape), kind) for shape, kind in kinds[carry:]]
-    with em.loop(params["length"], reverse=params["reverse"]) as k:
+    with em.loop(extent, reverse=params["reverse"]) as k:
         rows = [_row(em, column, k) for column in columns]
         state = [_owned(slot.read(em)) for slot in slots]
         values = lower_body(em, body, fixed + state + rows)
@@ -175,6 +185,11 @@ def _fail(em, step):
     em.stop(step.params["exception"].exception)
     em.dead = True
     return []
+
+
+@lowering(control.weaken_p)
+def _weaken(em, step, x):
+    return [x]
 
 
 @lowering(control.check_p)

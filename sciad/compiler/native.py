@@ -12,26 +12,25 @@ import copy
 import threading
 import time
 from collections import OrderedDict
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from sciad.compiler import llvm
+from sciad.compiler import lower_bits as _bits
 from sciad.compiler import lower_control as _control
 from sciad.compiler import lower_elementwise as _elementwise
 from sciad.compiler import lower_products as _products
+from sciad.compiler import lower_random as _random
 from sciad.compiler import lower_reduce as _reduce
 from sciad.compiler import lower_shape as _shape
 from sciad.compiler.lower import lower, lower_body, lowering
 from sciad.compiler.passes import optimise
 from sciad.compiler.values import FIRST_STATUS, Buffer, Unavailable, Unsupported
-from sciad.core.graph import Graph
-from sciad.core.masking import has_nan
-from sciad.core.rules import General
-from sciad.core.transforms import vjp_unstaged
-from sciad.ops.control import BufferFull, loop_capacity
-from sciad.ops.derivatives import (
+from sciad.core.capacity import capacity, loop_capacity
+from sciad.core.checkpoint import graph_p
+from sciad.core.custom import hook_p, recorded_p
+from sciad.core.derivatives import (
     cotangent_graph,
     filled,
     float_results,
@@ -41,8 +40,13 @@ from sciad.ops.derivatives import (
     spread,
     tangent_graph,
 )
+from sciad.core.graph import Graph
+from sciad.core.masking import has_nan
+from sciad.core.rules import General
+from sciad.core.transforms import vjp_unstaged
+from sciad.ops.control import BufferFull
 
-REGISTERED = (_control, _elementwise, _products, _reduce, _shape)
+REGISTERED = (_bits, _control, _elementwise, _products, _random, _reduce, _shape)
 _NOGIL_FROM = 64
 _HOT_FROM = 1000
 """Calls after which a kernel that reaches small models through pointers is compiled again, with
@@ -193,10 +197,12 @@ def evaluate(graph: Graph, *leaves: Any) -> list:
     """Run a graph natively, or by its own evaluator where that is not possible."""
     try:
         kernel = kernel_of(graph)
-    except Unsupported:  # an entry may be an input, or a view or a constant of the graph
-        return [x.copy() if type(x) is np.ndarray else x if hasattr(x, "dtype")
-                else atom.type.dtype.type(x)
-                for x, atom in zip(graph(*leaves), graph.outputs, strict=True)]
+    except Unsupported:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # as machine code
+            outs = graph(*leaves)
+        # an entry may be an input, or a view or a constant of the graph: copy
+        return [x.astype(atom.type.dtype) if hasattr(x, "dtype") else atom.type.dtype.type(x)
+                for x, atom in zip(outs, graph.outputs, strict=True)]
     return kernel(*leaves)
 
 
@@ -219,22 +225,16 @@ _room: dict[str, int] = {}
 """Iterations that the backward pass of a graph has room for, where more were needed than usual."""
 
 
-@lru_cache(maxsize=512)
-def _roomy_cotangent_graph(graph: Graph, wanted: tuple[bool, ...], room: int) -> Graph:
-    with loop_capacity(room):
-        return cotangent_graph.__wrapped__(graph, wanted)
-
-
 def _pulled(graph: Graph, wanted: tuple[bool, ...], args: tuple) -> list:
     """The cotangents of a graph's inputs; its loops get more room until they have enough."""
     while True:
-        room = _room.get(graph.key)
-        pull = cotangent_graph(graph, wanted) if room is None else \
-            _roomy_cotangent_graph(graph, wanted, room)
+        room = _room.get(graph.key, capacity())
+        with loop_capacity(room):
+            pull = cotangent_graph(graph, wanted)
         try:
             return list(call_p(*args, graph=pull))
         except BufferFull:
-            _room[graph.key] = 8 * (room or 1024)
+            _room[graph.key] = 8 * room
 
 
 def _call_vjp(cotangents, needs, outs, args, params):
@@ -255,8 +255,13 @@ call_p = General("call", _call_fun, lambda *types, graph: out_types(graph), _cal
 """A graph as one operation: natively evaluated, differentiated through its derivative graphs."""
 
 
-@lowering(call_p)
+@lowering(call_p, graph_p, recorded_p)
 def _lower_call(em, step, *operands):
     inputs = [em.forced(x) for x in operands]
     inputs = [Buffer(x.shape, x.kind, x.name) if type(x) is Buffer else x for x in inputs]
     return lower_body(em, step.params["graph"], inputs)
+
+
+@lowering(hook_p)
+def _lower_hook(em, step, *operands):
+    return list(operands)

@@ -5,15 +5,23 @@ from typing import Any
 import numpy as np
 
 from sciad.core.array import Array
+from sciad.core.backend import beside, is_array, on_any_device
 from sciad.core.errors import ArgumentError, DTypeError, at_line
 from sciad.core.graph import type_of
+from sciad.core.numbers import adopt
 from sciad.core.primitive import pack
 
 _NUMBERS = "fc"
 
 
 def packed(x):
-    return pack(x) if isinstance(x, np.ndarray) and x.dtype.hasobject else x
+    return adopt(pack(x) if isinstance(x, np.ndarray) and x.dtype.hasobject else x)
+
+
+def is_number(x: Any) -> bool:
+    """Whether a leaf can carry a derivative."""
+    return isinstance(x, (Array, float, complex)) or (
+        (isinstance(x, np.generic) or is_array(x)) and x.dtype.kind in _NUMBERS)
 
 
 def differentiable(x: Any, where: str) -> Any:
@@ -27,7 +35,7 @@ def differentiable(x: Any, where: str) -> Any:
         return np.float64(x)
     elif isinstance(x, complex):
         return np.complex128(x)
-    elif isinstance(x, (np.ndarray, np.generic)):
+    elif isinstance(x, (np.ndarray, np.generic)) or on_any_device(x):
         kind = x.dtype.kind
     else:
         kind = "O"
@@ -41,14 +49,14 @@ def differentiable(x: Any, where: str) -> Any:
 def fitting(seed: Any, x: Any, what: str) -> Any:
     """A tangent or cotangent, checked against the value it belongs to."""
     seed = packed(seed)
-    if not isinstance(seed, (Array, np.ndarray, np.generic)):
+    if not isinstance(seed, (Array, np.ndarray, np.generic)) and not on_any_device(seed):
         seed = np.asarray(seed)[()]
     if seed.shape != x.shape:
         raise ArgumentError(f"a {what} of shape {seed.shape} does not fit a value of shape "
                             f"{x.shape}{at_line()}")
     if seed.dtype.kind == "c" and x.dtype.kind != "c":
         raise DTypeError(f"a complex {what} does not fit a value of dtype {x.dtype}{at_line()}")
-    return seed.astype(x.dtype) if seed.dtype != x.dtype else seed
+    return beside(seed.astype(x.dtype) if seed.dtype != x.dtype else seed, x)
 
 
 def places_of(argnums, count: int, f) -> list[int]:
@@ -69,8 +77,8 @@ def pair(result):
 
 
 def require_scalar(out, f):
-    name = getattr(f, "__name__", "the function")
-    if not isinstance(out, (Array, np.ndarray, np.generic, float, int)):
+    name, out = getattr(f, "__name__", "the function"), packed(out)
+    if not isinstance(out, (Array, np.generic, float, int)) and not is_array(out):
         raise ArgumentError(f"grad: {name} must return a real scalar, got a "
                             f"{type(out).__name__}{at_line()}")
     kind = type_of(out)
@@ -86,7 +94,7 @@ def one_array(out, where):
     out = packed(out)
     if isinstance(out, (list, tuple)):
         out = packed(np.array(out))
-    if not isinstance(out, (Array, np.ndarray, np.generic, float, int)):
+    if not isinstance(out, (Array, np.generic, float, int)) and not is_array(out):
         raise ArgumentError(f"{where}: the function must return one array, got a "
                             f"{type(out).__name__}{at_line()}")
     return out

@@ -9,12 +9,23 @@ Operators, methods and NumPy functions are installed by `sciad.ops` and `sciad.n
 tables at the top of this file, so that the core knows no particular operation.
 """
 
+import importlib
+import math
+import operator
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from sciad.core.errors import LostGradientError, NoRuleError, RecordError, at_line
+from sciad.core import scipy_calls
+from sciad.core.errors import (
+    ArgumentError,
+    LostGradientError,
+    NoRuleError,
+    RecordError,
+    at_line,
+)
 
 UFUNCS: dict[np.ufunc, Callable] = {}
 """What `numpy` ufuncs mean on Arrays; filled by `sciad.ops`."""
@@ -24,6 +35,12 @@ UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable] = {}
 
 FUNCTIONS: dict[Callable, Callable] = {}
 """What other `numpy` functions mean on Arrays; filled by `sciad.numpy`."""
+
+MIRRORS: list[Callable] = []
+"""What is told of an object array of entries that NumPy made, to keep it true to its Array."""
+
+LATE_RULES: dict[str, str] = {}
+"""Modules of ufuncs whose rules are imported once one is called, with the module of the rules."""
 
 
 class Array:
@@ -103,10 +120,19 @@ class Array:
         return int(plain(self, "int()"))
 
     def __index__(self) -> int:
-        return plain(self, "an index").__index__()
+        return operator.index(_able(plain(self, "an index"), "__index__"))
 
     def __round__(self, digits=None):
-        return round(plain(self, "round()"), digits)
+        return round(_able(plain(self, "round()"), "__round__"), digits)
+
+    def __floor__(self) -> int:
+        return math.floor(plain(self, "math.floor()"))
+
+    def __ceil__(self) -> int:
+        return math.ceil(plain(self, "math.ceil()"))
+
+    def __trunc__(self) -> int:
+        return math.trunc(plain(self, "math.trunc()"))
 
     def item(self, *index):
         """The element as a differentiable scalar (NumPy's ``item`` gives a Python number)."""
@@ -133,6 +159,9 @@ class Array:
         live = current(self)
         if is_plain(live):
             return np.array(live._value, dtype=dtype)
+        error = scipy_calls.refusal()
+        if error is not None:
+            raise _refusal(live, error)
         if dtype is not None and np.dtype(dtype) != object:
             if not has_data(live):
                 plain(live, "np.asarray(x, dtype=...)")
@@ -145,7 +174,10 @@ class Array:
         out = np.empty(live.shape, dtype=object)
         for index in np.ndindex(live.shape):
             out[index] = live[index] if index else live
-        out.flags.writeable = False  # NumPy has no way to tell x of a write into it
+        if not copy and live.shape:
+            for mirror in MIRRORS:
+                mirror(self, out)
+        out.flags.writeable = bool(copy)  # NumPy has no way to tell x of a write into it
         return out
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
@@ -155,12 +187,14 @@ class Array:
                 return rule(*inputs)
         else:
             rule = UFUNC_METHODS.get((ufunc, method))
+        rule = rule or _late_rule(ufunc, method)
         if rule is None:
             if not any(isinstance(x, Array) and not is_plain(x) for x in inputs):
                 return getattr(ufunc, method)(*map(unwrap_plain, inputs), **kwargs)
-            name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-            raise NoRuleError(f"{name} has no derivative rule in sciad{at_line()}")
-        return _ufunc_with_keywords(rule, ufunc, inputs, kwargs)
+            raise NoRuleError(f"{_name(ufunc, method)} has no derivative rule in sciad{at_line()}")
+        if method == "__call__":
+            return _ufunc_with_keywords(rule, _name(ufunc, method), inputs, kwargs)
+        return _method_with_keywords(rule, _name(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, function, types, args, kwargs):
         rule = FUNCTIONS.get(function)
@@ -173,33 +207,88 @@ class Array:
         return rule(*args, **kwargs)
 
     def __reduce__(self):
-        return (np.asarray, (plain(self, "pickle"),))
+        return (_restored, (plain(self, "pickle"),))
 
 
-def _ufunc_with_keywords(rule, ufunc, inputs, kwargs):
-    """Apply a ufunc rule with NumPy's ``out=`` and ``dtype=``; other keywords are refused."""
-    outs = kwargs.pop("out", None)
-    dtype = kwargs.pop("dtype", None)
-    if kwargs.pop("where", True) is not True or outs and len(outs) > 1:
-        raise NoRuleError(f"np.{ufunc.__name__}(..., where=) has no rule in sciad{at_line()}")
-    result = rule(*inputs, **kwargs)
+def _late_rule(ufunc, method):
+    """The rule of a ufunc whose rules have not been imported yet; what `np.frompyfunc` makes calls
+    its Python function on each entry."""
+    if method == "__call__" and all(set(kind) <= set("O->") for kind in ufunc.types):
+        return lambda *xs: ufunc(*(np.asarray(x) if isinstance(x, Array) else x for x in xs))
+    for home, rules in LATE_RULES.items():
+        if getattr(sys.modules.get(home), ufunc.__name__, None) is ufunc:
+            importlib.import_module(rules)
+            return UFUNCS.get(ufunc) if method == "__call__" else UFUNC_METHODS.get((ufunc, method))
+    return None
+
+
+def _name(ufunc, method):
+    home = "np" if getattr(np, ufunc.__name__, None) is ufunc else next(
+        (home for home in LATE_RULES
+         if getattr(sys.modules.get(home), ufunc.__name__, None) is ufunc), "ufunc")
+    return f"{home}.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+
+
+def _ufunc_with_keywords(rule, name, inputs, kwargs):
+    """Apply a ufunc rule with NumPy's ``out=``, ``where=`` and ``dtype=``; what is not computed
+    stays in `out` as it was."""
+    outs, dtype = kwargs.pop("out", None), kwargs.pop("dtype", None)
+    where = kwargs.pop("where", True)
+    if where is not True and any(out is None for out in outs or (None,)):
+        raise NoRuleError(f"{name}(..., where=) leaves entries undefined{at_line()}; give out=, an "
+                          "array made by `from sciad import numpy as np`, or use np.where")
+    unknown = [key for key in kwargs if key not in getattr(rule, "keywords", ())]
+    if unknown:
+        raise NoRuleError(f"{name} of a differentiated value does not take {', '.join(unknown)}"
+                          f"{at_line()}")
+    with np.errstate(**({} if where is True else {"all": "ignore"})):
+        result = rule(*inputs, **kwargs)
+    results = result if isinstance(result, tuple) else (result,)
     if dtype is not None:
-        result = result.astype(dtype)
-    if outs is None:
-        return result
-    (out,) = outs
+        results = tuple(x.astype(dtype) for x in results)
+    if outs is not None:
+        results = tuple(x if out is None else write_out(x, out, name, where)
+                        for x, out in zip(results, outs, strict=True))
+    return results if isinstance(result, tuple) else results[0]
+
+
+def _method_with_keywords(rule, name, inputs, kwargs):
+    """As `_ufunc_with_keywords`, of a method (whose ``where=`` is the rule's own)."""
+    (out,), dtype = kwargs.pop("out", None) or (None,), kwargs.pop("dtype", None)
+    if dtype is not None:
+        inputs = (inputs[0].astype(dtype), *inputs[1:])
+    result = rule(*inputs, **kwargs)
+    return result if out is None else write_out(result, out, name)
+
+
+def write_out(result: Any, out: Any, name: str, where: Any = True) -> Any:
+    """Write a result into the array given as ``out=``, where `where` holds."""
     result = unwrap_plain(result)
     if isinstance(out, np.ndarray) and out.dtype.hasobject and out.shape == result.shape:
-        out[...] = np.asarray(result)
+        out[...] = np.asarray(result) if where is True else np.where(where, result, out)
         return out
     if not isinstance(out, Array) and isinstance(result, Array):
-        raise LostGradientError(
-            f"np.{ufunc.__name__} would write a differentiated value into a plain array"
+        raise _refusal(result, LostGradientError(
+            f"{name} would write a differentiated value into a plain array"
             f"{at_line()}; drop out= (or `a += x`: write `a = a + x`), or make the array with "
             "`from sciad import numpy as np`"
-        )
-    out[...] = result
+        ))
+    pairs = zip(result.shape[::-1], out.shape[::-1], strict=False)
+    if len(result.shape) > len(out.shape) or any(a not in (1, b) for a, b in pairs):
+        raise ArgumentError(f"{name}: the result has shape {result.shape}, out= has {out.shape}"
+                            f"{at_line()}")
+    out[...] = result if where is True else np.where(where, result, out)
     return out
+
+
+def _restored(x: Any) -> Any:
+    """What a pickled Array comes back as: its plain value, an array."""
+    return np.asarray(x) if isinstance(x, (np.ndarray, np.generic)) else x
+
+
+def _able(x, method: str):
+    """A value, or its Python number where the type (a device's array) lacks a method."""
+    return x if hasattr(type(x), method) else x.item()
 
 
 def current(x: Array) -> Array:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core import tree
+from sciad.core.backend import asnumpy, beside, on_any_device
 from sciad.core.errors import ArgumentError, DerivativeError, at_line
 from sciad.core.transforms import jvp, vjp
 
@@ -77,7 +78,8 @@ def _flat(f, args):
     """`f` as a function from a list of its float leaves to a list of its float results."""
     leaves, structure = tree.flatten(tuple(args))
     places = [k for k, x in enumerate(leaves) if _is_float(x)]
-    point = [np.array(leaves[k])[()] for k in places]
+    point = [leaves[k].copy() if on_any_device(leaves[k]) else np.array(leaves[k])[()]
+             for k in places]
 
     def function(*values):
         full = list(leaves)
@@ -134,13 +136,13 @@ class _Checker:
         v = self.rng.standard_normal(x.shape)
         if x.dtype.kind == "c":
             v = v + 1j * self.rng.standard_normal(x.shape)
-        return np.asarray(v / max(1.0, np.sqrt(v.size))).astype(x.dtype)[()]
+        return beside(np.asarray(v / max(1.0, np.sqrt(v.size))).astype(x.dtype)[()], x)
 
     def difference(self, f, point, v):
         def shifted(k):
             h = k * self.step
             moved = [(x + h * dx).astype(x.dtype) for x, dx in zip(point, v, strict=True)]
-            return [np.asarray(out) for out in f(*moved)]
+            return [asnumpy(out) for out in f(*moved)]
 
         near = [a - b for a, b in zip(shifted(1), shifted(-1), strict=True)]
         far = [a - b for a, b in zip(shifted(2), shifted(-2), strict=True)]
@@ -148,7 +150,7 @@ class _Checker:
                 for a, b in zip(near, far, strict=True)]
 
     def compare(self, got, expected, path):
-        for a, b in zip(map(np.asarray, got), map(np.asarray, expected), strict=True):
+        for a, b in zip(map(asnumpy, got), map(asnumpy, expected), strict=True):
             if a.shape != b.shape:
                 raise DerivativeError(f"{self.about(path)} has shape {a.shape}, the differences "
                                       f"have {b.shape}")
@@ -165,9 +167,10 @@ class _Checker:
 
 
 def _typed(w, out):
-    return [np.asarray(a).astype(x.dtype)[()] for a, x in zip(w, out, strict=True)]
+    return [beside(np.asarray(a).astype(x.dtype)[()], x) for a, x in zip(w, out, strict=True)]
 
 
 def _inner(a, b):
     """Re<a, b> over lists of arrays."""
-    return sum((float(np.sum(np.real(np.conj(x) * y))) for x, y in zip(a, b, strict=True)), 0.0)
+    pairs = zip(map(asnumpy, a), map(asnumpy, b), strict=True)
+    return sum((float(np.sum(np.real(np.conj(x) * y))) for x, y in pairs), 0.0)

@@ -32,6 +32,10 @@ class DerivativeError(SciadError, AssertionError):
     """A derivative differs from central differences."""
 
 
+class NaNError(SciadError, FloatingPointError):
+    """Inside `sciad.debug_nans`, an operation gives a NaN."""
+
+
 class GraphError(SciadError, RuntimeError):
     """A graph breaks its own rules; a fault in sciad."""
 

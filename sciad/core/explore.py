@@ -111,13 +111,14 @@ class Explorer:
     def lift(self, x: Array) -> Var:
         """An outer value as an input of the graph."""
         for var, known in zip(self.const_vars, self.consts, strict=True):
-            if known is x:
+            if (known._interp is x._interp and known._node is x._node
+                    and known._value is x._value):
                 return var
         expected = self._expected_const(x)
         if expected is not None:
             return expected
         var = Var(_outer_type(x))
-        self.consts.append(x)
+        self.consts.append(Array(x._value, x._interp, x._node))  # the program may write into x
         self.const_vars.append(var)
         return var
 
@@ -130,7 +131,8 @@ class Explorer:
         self.processed += 1
         if self.processed > 10 * MOST_OPERATIONS:
             raise RecordError("recording the branches of this function takes more than "
-                              f"{10 * MOST_OPERATIONS} operations; use sciad.cond")
+                              f"{10 * MOST_OPERATIONS} operations{at_line()}; use sciad.cond, "
+                              "and sciad.while_loop if the end of a loop depends on a value")
         if self.shadow is not None:
             return self.shadow.step(primitive, inputs, params)
         equations = self.path.equations

@@ -3,7 +3,8 @@
 from typing import Any
 
 from sciad.core.array import Array
-from sciad.core.primitive import Interpreter, Primitive, bind
+from sciad.core.backend import together
+from sciad.core.primitive import Interpreter, Primitive, bind, watch
 
 
 class Forward(Interpreter):
@@ -18,7 +19,11 @@ class Forward(Interpreter):
             values.append(x._value if mine else x)
             tangents.append(x._node if mine else None)
         out = bind(primitive, tuple(values), params)
+        values = together(values, out)
         tangent = primitive.joint_jvp(tangents, out, values, params)
+        look = watch()
+        if look is not None:
+            look.tangent(primitive, tangents, values, tangent)
         if primitive.multiple:
             parts = tangent if tangent is not None else (None,) * len(out)
             return tuple(map(self._join, out, parts))

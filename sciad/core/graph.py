@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core.array import Array, current
+from sciad.core.backend import as_operand
 from sciad.core.errors import GraphError
 from sciad.core.primitive import Primitive, bind
 
@@ -71,7 +72,8 @@ def type_of(x: Any) -> Type:
         return Type(x.shape, x.dtype)
     if isinstance(x, (bool, int, float, complex)):
         return Type((), np.result_type(type(x)), weak=not isinstance(x, bool))
-    return Type(np.shape(x), np.asarray(x).dtype)
+    x = as_operand(x)
+    return Type(x.shape, x.dtype)
 
 
 class Var:
@@ -237,27 +239,33 @@ def output_types(primitive: Primitive, types: Sequence[Type], params: dict) -> t
 
 
 class _Printer:
+    """Each definition has a name of its own, so that a body that stands in two equations reads as
+    two equal bodies would."""
+
     def __init__(self):
         self.names: dict[Var, str] = {}
+        self.count = 0
 
     def name(self, var: Var) -> str:
-        name = self.names.get(var)
-        if name is None:
-            number, name = len(self.names), ""
-            while True:
-                number, letter = divmod(number, 26)
-                name = chr(ord("a") + letter) + name
-                if number == 0:
-                    break
-                number -= 1
-            self.names[var] = name
+        return self.names.get(var) or self.define(var)
+
+    def define(self, var: Var) -> str:
+        number, name = self.count, ""
+        while True:
+            number, letter = divmod(number, 26)
+            name = chr(ord("a") + letter) + name
+            if number == 0:
+                break
+            number -= 1
+        self.count += 1
+        self.names[var] = name
         return name
 
     def atom(self, atom: Atom) -> str:
         return self.name(atom) if type(atom) is Var else atom.digest()
 
     def declare(self, variables) -> str:
-        return ", ".join(f"{self.name(v)}: {v.type}" for v in variables)
+        return ", ".join(f"{self.define(v)}: {v.type}" for v in variables)
 
     def param(self, value: Any) -> str:
         if isinstance(value, np.ndarray):

@@ -14,19 +14,36 @@ How `live` moves: a primitive that `routes` entries (moves, sums or drops them) 
 its own adjoint; an elementwise one keeps it; any other makes all its operands live.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from sciad.core import reverse
 from sciad.core.array import Array, has_data, plain
-from sciad.core.graph import shape_of
-from sciad.core.rules import Elementwise, Tools
+from sciad.core.backend import (
+    as_operand,
+    beside,
+    ground,
+    has_memory,
+    module_of,
+    on_any_device,
+)
+from sciad.core.graph import Type, shape_of
+from sciad.core.rules import Elementwise, Linear, Multilinear, Tools
 
 
-def has_nan(slopes: list) -> bool:
-    """Whether a NaN appears where there are data."""
+def has_nan(slopes: list, entries: list | None = None) -> bool:
+    """Whether a NaN appears where there are data.
+
+    To ask a device, the program must wait for it; so it is asked only if `entries`, the tape that
+    the slopes came from, drop any values. Elsewhere a second pass would find the same.
+    """
+    asked = []
     for slope in slopes:
+        if has_memory(value := ground(slope)) and not isinstance(value, np.ndarray):
+            asked.append(value)
+            continue
         if type(slope) is Array:
             if not has_data(slope):
                 continue
@@ -35,20 +52,37 @@ def has_nan(slopes: list) -> bool:
             continue
         if slope != slope if type(slope) is np.float64 else np.isnan(slope).any():
             return True
-    return False
+    if not asked or entries is not None and not _drops(entries):
+        return False
+    return bool(module_of(*asked).stack([np.isnan(x).any() for x in asked]).any())
 
 
-def pull_masked(entries: list, seeds: list[tuple[int, Any]], leaves: int) -> list:
-    """As `Tape.pull`, with rules applied to live entries only."""
+def _drops(entries) -> bool:
+    """Whether an entry of a tape is a selection."""
+    return any(entry[0] in _SELECTS or entry[0] is reverse.pull_general and entry[1].routes
+               and not isinstance(entry[1], (Linear, Multilinear)) for entry in entries)
+
+
+def pull_masked(entries: list, seeds: list[tuple[int, Any]], leaves: int,
+                look: Callable | None = None) -> list:
+    """As `Tape.pull`, with rules applied to live entries only; ``look(i, g, cotangents)`` is
+    called after entry `i` has passed on its cotangent g."""
     cots = _Cotangents(len(entries))
     for node, seed in seeds:
-        cots.add(node, seed, np.ones(shape_of(seed), bool)[()])
+        cots.add(node, seed, _all_live(seed, seed))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for i in range(len(entries) - 1, leaves - 1, -1):
-            if cots.value[i] is not None:
-                _PULLS[entries[i][0]](entries[i], cots.value[i], cots.live[i], cots)
+            g = cots.value[i]
+            if g is not None:
+                _PULLS[entries[i][0]](entries[i], g, cots.live[i], cots)
+                if look is not None:
+                    look(i, g, cots)
                 cots.value[i] = None
     return cots.value[:leaves]
+
+
+def _all_live(x, *beside_these):
+    return beside(np.ones(shape_of(x), bool)[()], *beside_these)
 
 
 class _Cotangents:
@@ -73,7 +107,7 @@ def _general(entry, g, live, cots):
     if primitive.multiple:
         needs = [node is not None for node in nodes]
         parts = primitive.joint_vjp(g, needs, out, args, params)
-        lives = [np.ones(shape_of(x), bool)[()] for x in args]
+        lives = [_all_live(x, *g) for x in args]
     else:
         parts, lives = _parts(primitive, g, live, out, args, nodes, params)
     for node, part, part_live in zip(nodes, parts, lives, strict=True):
@@ -93,23 +127,40 @@ def _parts(primitive, g, live, out, args, nodes, params):
                  for k, need in enumerate(needs)]
         return zip(*pairs, strict=True)
     parts = primitive.joint_vjp(g, needs, out, args, params)
-    return parts, [np.ones(shape_of(x), bool)[()] for x in args]
+    return parts, [_all_live(x, g) for x in args]
 
 
 def _elementwise(primitive, k, g, live, out, args, params):
     shape = shape_of(args[k])
-    mark = np.asarray(plain(Tools.unbroadcast(live * 1.0, shape)) != 0)[()]
+    mark = as_operand(plain(Tools.unbroadcast(live * 1.0, shape)) != 0)[()]
     if live.all():
         return primitive.vjp(k, g, out, args, params), mark
     chosen = np.nonzero(live)
-    parts = [Tools.broadcast_to(x, live.shape)[chosen] if shape_of(x) else x for x in (g, out)]
-    operands = [Tools.broadcast_to(x, live.shape)[chosen] if shape_of(x) or i == k else x
+    g, out = (_chosen(x, live, chosen) if shape_of(x) else x for x in (g, out))
+    operands = [_chosen(x, live, chosen) if shape_of(x) or i == k else x
                 for i, x in enumerate(args)]
-    part = primitive.vjp(k, parts[0], parts[1], operands, params)
+    part = primitive.vjp(k, g, out, operands, params)
     if part is None:
         return None, mark
-    full = Tools.index_set(Tools.zeros(live.shape, part.dtype), part, chosen)
+    full = Tools.index_set(Tools.zeros(live.shape, part.dtype, part), part, chosen)
     return Tools.unbroadcast(full, shape), mark
+
+
+def _chosen(x, live, chosen):
+    """The chosen entries of an operand that is stretched to the shape of `live`."""
+    if type(x) is Type:
+        return Type((len(chosen[0]),), x.dtype)
+    return Tools.broadcast_to(x, live.shape)[chosen]
+
+
+def _rule(entry, g, live, cots):
+    _, rule, saved, nodes, routes = entry
+    parts = rule(g, saved, nodes)
+    marks = rule(live * 1.0, saved, nodes) if routes else parts
+    for node, part, mark in zip(nodes, parts, marks, strict=True):
+        if node is not None:
+            mark = plain(mark) != 0 if routes else np.ones(part.shape, bool)[()]
+            cots.add(node, part, mark)
 
 
 def _pick(entry, g, live, cots):
@@ -147,9 +198,8 @@ def _both(entry, g, live, cots):
 
 def _read(entry, g, live, cots):
     _, shape, index, _, ix = entry
-    mark = np.zeros(shape, bool)
-    np.logical_or.at(mark, index, live)
-    cots.add(ix, Tools.index_add(Tools.zeros(shape, g.dtype), g, index), mark)
+    mark = plain(Tools.index_add(Tools.zeros(shape, float, live), live * 1.0, index)) != 0
+    cots.add(ix, Tools.index_add(Tools.zeros(shape, g.dtype, g), g, index), mark)
 
 
 def _write(entry, g, live, cots):
@@ -158,13 +208,16 @@ def _write(entry, g, live, cots):
         mark = Tools.unbroadcast(live[index] * 1.0, v.shape) != 0
         cots.add(iv, Tools.unbroadcast(g[index], v.shape), mark)
     if ix is not None:
-        mark = np.array(live)
+        mark = live.copy() if on_any_device(live) else np.array(live)
         mark[index] = False
         cots.add(ix, Tools.index_set(g, Tools.zeros((), g.dtype), index), mark[()])
 
 
+_SELECTS = (reverse.pull_read, reverse.pull_read_on_device, reverse.pull_write)
+
 _PULLS = {
     reverse.pull_general: _general, reverse.pull_pick: _pick, reverse.pull_unary: _unary,
     reverse.pull_left: _left, reverse.pull_right: _right, reverse.pull_both: _both,
-    reverse.pull_read: _read, reverse.pull_write: _write,
+    reverse.pull_read: _read, reverse.pull_read_on_device: _read, reverse.pull_write: _write,
+    reverse.pull_rule: _rule,
 }

@@ -5,18 +5,22 @@ is evaluated. Interpreters form a stack per thread; a transform pushes one and p
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from sciad.core.array import Array, current
+from sciad.core.backend import KINDS, evaluate, is_array
 from sciad.core.errors import LostGradientError, NoRuleError, RecordError, at_line
+from sciad.core.numbers import adopt
 
 
 class _Stack(threading.local):
     def __init__(self):
         self.interpreters: list[Interpreter] = []
+        self.watch: Any = None
 
 
 _stack = _Stack()
@@ -25,6 +29,36 @@ _stack = _Stack()
 def active() -> list["Interpreter"]:
     """The open interpreters of this thread, outermost first."""
     return _stack.interpreters
+
+
+class Watching:
+    """How many threads look at each operation (see `sciad.core.debugging`)."""
+
+    threads = 0
+
+
+def watch() -> Any:
+    """What looks at each operation of this thread, or None."""
+    return _stack.watch if Watching.threads else None
+
+
+@contextmanager
+def watching(new: Any) -> Iterator[None]:
+    """Let `new` look at each operation of this thread."""
+    before, _stack.watch = _stack.watch, new
+    Watching.threads += 1
+    try:
+        yield
+    finally:
+        _stack.watch = before
+        Watching.threads -= 1
+
+
+def refused(error: Exception) -> Exception:
+    """`error`, noted with the innermost transform, which raises it if the program swallows it."""
+    if _stack.interpreters:
+        _stack.interpreters[-1].refusal = error
+    return error
 
 
 class Interpreter:
@@ -40,9 +74,11 @@ class Interpreter:
         What was raised rather than lose a derivative; raised again if the program swallowed it.
     fast : bool
         Whether the operators may write on the tape themselves (see `sciad.core.reverse`).
+    divert : Interpreter or None
+        Who handles operations in its place for now (see `sciad.core.checkpoint`).
     """
 
-    __slots__ = ("level", "live", "fast", "refusal")
+    __slots__ = ("level", "live", "fast", "refusal", "divert")
     has_data = True
 
     def __enter__(self):
@@ -51,6 +87,7 @@ class Interpreter:
         self.live = True
         self.fast = False
         self.refusal = None
+        self.divert = None
         stack.append(self)
         return self
 
@@ -60,9 +97,13 @@ class Interpreter:
         self.close()
         if kind is None and self.refusal is not None:
             raise self.refusal  # the program caught it, and may have gone on without a derivative
-        if kind is ValueError and isinstance(error.__cause__, (LostGradientError, RecordError)):
-            # what NumPy makes of our error in ``out[0] = x`` with a plain `out`
-            raise error.__cause__.with_traceback(traceback) from None
+        if kind in (ValueError, SystemError):
+            # what NumPy makes of our error in ``out[0] = x`` with a plain `out`, and C code that
+            # calls back
+            if isinstance(error.__cause__, (LostGradientError, RecordError)):
+                raise error.__cause__.with_traceback(traceback) from None
+            if self.refusal is not None and error.__cause__ is None:
+                raise self.refusal from error
 
     def __repr__(self):
         return f"{type(self).__name__.lower()} level {self.level}"
@@ -105,6 +146,9 @@ class Primitive:
     routes : bool
         A class attribute: whether the operation only moves, sums or drops entries, so that its
         adjoint tells which operands' entries matter (`sciad.core.masking`).
+    typed : int
+        A class attribute: of how many leading operands the adjoint needs only the type. If of
+        any, it does not need the result either, and none of these is saved.
 
     Subclasses in `sciad.core.rules` add the derivatives. `sciad.compiler.lower` keeps the table
     of native forms.
@@ -112,6 +156,7 @@ class Primitive:
 
     __slots__ = ("name", "fun", "shape", "multiple", "effect")
     routes = False
+    typed = 0
 
     def __init__(self, name: str, fun: Callable, shape: Callable | None = None, *, multiple=False,
                  effect=False):
@@ -134,6 +179,11 @@ class Primitive:
     def vjp(self, k: int, cotangent, out, args, params):
         """The cotangent of operand `k`."""
         raise NoRuleError(f"{self.name} has no derivative{at_line()}")
+
+    def lighten(self, out, args: list) -> tuple:
+        """`out` and `args` as the adjoint needs them: what it does not read is dropped, or
+        replaced by its type."""
+        return out, args
 
     def joint_jvp(self, tangents: list, out, args, params):
         """The tangent of the output, from the tangents of all operands (None: zero)."""
@@ -159,28 +209,35 @@ def bind(primitive: Primitive, args: tuple, params: dict) -> Any:
     With none, the operation is evaluated; inside a transform, what comes of an Array (made by
     `sciad.numpy`, say) is again an Array, which takes assignments.
     """
-    top, held = None, False
-    ready = list(args)
+    top, held, home, ready = None, False, None, args
     for k, x in enumerate(args):
         if isinstance(x, np.ndarray):
-            if x.dtype.hasobject:
-                x = ready[k] = pack(x)
-        if isinstance(x, Array):
+            if not x.dtype.hasobject:
+                continue
+            x = adopt(pack(x))
+        if type(x) is Array:
             x = current(x)
             interp = x._interp
             if interp is None:
-                ready[k] = x._value
-                held = True
-            else:
-                ready[k] = x
-                if top is None or interp.level > top.level:
-                    top = interp
+                x, held = x._value, True
+                home = KINDS[type(x)] or home
+            elif top is None or interp.level > top.level:
+                top = interp
+        else:
+            home = KINDS[type(x)] or home
+        if x is not args[k]:
+            ready = (*ready[:k], x, *ready[k + 1:])
     if top is None and primitive.effect:
         top = next((i for i in reversed(_stack.interpreters) if not i.has_data), None)
     if top is None:
-        out = primitive.fun(*ready, **params)
-        return Array(out) if held and type(out) is np.ndarray and _stack.interpreters else out
-    return top.process(primitive, tuple(ready), params)
+        out = (primitive.fun(*ready, **params) if home is None
+               else evaluate(primitive, home, ready, params))
+        if Watching.threads and _stack.watch is not None:
+            _stack.watch.value(primitive, ready, out)
+        return Array(out) if held and is_array(out) and _stack.interpreters else out
+    while top.divert is not None:
+        top = top.divert
+    return top.process(primitive, ready, params)
 
 
 _packers: list[Callable] = []

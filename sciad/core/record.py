@@ -5,6 +5,7 @@ Python loops, recursion and containers vanish. Python branches are explored (`co
 outer interpreters that the function closes over are lifted to inputs of the graph.
 """
 
+import enum
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +13,11 @@ import numpy as np
 
 from sciad.core import tree
 from sciad.core.array import Array, unwrap_plain
+from sciad.core.backend import home_of, on_any_device
 from sciad.core.errors import RecordError, at_line
 from sciad.core.explore import Explorer, Path
 from sciad.core.graph import Atom, Graph, Literal, Type, Var, type_of
+from sciad.core.numbers import Numbers
 from sciad.core.primitive import Interpreter, Primitive, active, pack
 from sciad.core.structure import structured
 
@@ -38,7 +41,14 @@ class Recorder(Interpreter):
         """An operand as a variable or a literal; an outer Array is lifted to an input."""
         if type(x) is Array:
             return x._node if x._interp is self else self.explorer.lift(x)
-        return Literal(x.copy() if type(x) is np.ndarray and x.flags.writeable else x)
+        if type(x) is Numbers:
+            raise RecordError(f"numbers of type {x.kind.__name__} cannot be compiled{at_line()}")
+        if on_any_device(x):
+            raise RecordError(f"it uses an array of {home_of(x).name}, which is not compiled"
+                              f"{at_line()}; without jit it computes the same")
+        if type(x) is np.ndarray and (x.flags.writeable or x.base is not None):
+            x = x.copy()
+        return Literal(x)
 
     def truth(self, x: Array) -> bool:
         if x._value.size != 1:
@@ -96,7 +106,7 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
     def run() -> tuple[list[Atom], Any]:
         with Recorder(explorer) as recorder:
             out = function(*(Array(var.type, recorder, var) for var in inputs))
-            leaves, structure = tree.flatten(out)
+            leaves, structure = tree.flatten(out, fixed=_is_fixed)
             return [_result(recorder, leaf) for leaf in leaves], structure
 
     root = explorer.explore(run)
@@ -104,6 +114,11 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
         explorer.verify(run)
     graph = structured(root, [*explorer.const_vars, *inputs])
     return Recorded(graph, explorer.consts, _common_structure(root))
+
+
+def _is_fixed(leaf: Any) -> bool:
+    """Whether a result is no number, but may stand in the structure of the results."""
+    return isinstance(leaf, (str, bytes, enum.Enum, np.dtype, type))
 
 
 def _result(recorder: Recorder, leaf: Any) -> Atom:
@@ -115,7 +130,7 @@ def _result(recorder: Recorder, leaf: Any) -> Atom:
     if isinstance(leaf, (int, float, complex, np.ndarray, np.generic)):
         return Literal(leaf)
     raise RecordError(f"a recorded function returned a {type(leaf).__name__}; only numbers, "
-                      "arrays and containers of them can be recorded")
+                      "arrays, texts and containers of them can be recorded")
 
 
 def _common_structure(root: Path) -> Any:
@@ -129,4 +144,4 @@ def _common_structure(root: Path) -> Any:
 
 def recording() -> bool:
     """Whether a recorder is open on this thread."""
-    return any(not interp.has_data for interp in active())
+    return any(isinstance(interp, Recorder) for interp in active())

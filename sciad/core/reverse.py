@@ -20,25 +20,49 @@ from typing import Any
 import numpy as np
 
 from sciad.core.array import Array
+from sciad.core.backend import (
+    beside,
+    checksum,
+    module_of,
+    on_any_device,
+    together,
+    zeros,
+)
 from sciad.core.errors import SciadError, user_place
 from sciad.core.graph import type_of
-from sciad.core.primitive import Interpreter, Primitive, bind
-from sciad.core.rules import MINUS, SAME, Linear, Tools
+from sciad.core.numbers import Numbers
+from sciad.core.primitive import Interpreter, Primitive, bind, watch
+from sciad.core.rules import MINUS, SAME, Tools
+
+LARGE = 1024
+"""Arrays of more entries than this are worth a thought before they are kept or copied."""
 
 _COPY_BELOW = 64
 """Plain operands of at most this many entries are copied when saved; larger are fingerprinted."""
+
+_COPY_BELOW_ON_DEVICE = 4096
+"""The same on a device, where a copy costs no more than the launch of its kernel, and to compare
+checksums the program must wait for the device, once a pass."""
+
+
+_ON_HOST = frozenset({np.ndarray, np.float64, np.float32, np.complex128, np.complex64, type(None)})
+"""The commonest types of cotangents."""
+
+_FUNCTIONAL = (Array, Numbers)
+"""Cotangents that are never written into."""
 
 
 class Reverse(Interpreter):
     """The interpreter of reverse mode: writes the tape."""
 
-    __slots__ = ("tape", "guards")
+    __slots__ = ("tape", "guards", "places")
 
     def __enter__(self):
         super().__enter__()
         self.tape: list[tuple] = []
         self.guards: dict[int, tuple] = {}
-        self.fast = True
+        self.places: dict[int, tuple] | None = {} if watch() is not None else None
+        self.fast = self.places is None
         return self
 
     def close(self):
@@ -49,6 +73,9 @@ class Reverse(Interpreter):
         """A tracked input: a copy, since the caller may write into theirs."""
         if type(value) is np.ndarray:
             value = value.copy()
+        elif on_any_device(value):
+            value = value.copy()
+            self.fast = False
         if value.dtype.kind == "c":
             self.fast = False
         self.tape.append((pull_leaf,))
@@ -57,18 +84,24 @@ class Reverse(Interpreter):
     def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
         values, nodes = [], []
         for x in args:
-            mine = type(x) is Array and x._interp is self
-            values.append(x._value if mine else x)
-            nodes.append(x._node if mine else None)
+            if type(x) is Array and x._interp is self:
+                node, x = x._node, x._value
+            else:
+                node = None
+            values.append(x)
+            nodes.append(node)
         out = bind(primitive, tuple(values), params)
-        if isinstance(primitive, Linear):
-            saved, kept = [type_of(values[0]), *values[1:]], None
-        else:
-            saved = [x if node is not None else self.keep(x)
-                     for x, node in zip(values, nodes, strict=True)]
-            kept = out
+        values = together(values, out)
+        typed = primitive.typed
+        saved = [type_of(x) if k < typed else x if node is not None else self.keep(x)
+                 for k, (x, node) in enumerate(zip(values, nodes, strict=True))]
+        kept = None if typed else out
+        if kept is not None and type(out) is np.ndarray and out.size > LARGE:
+            kept, saved = primitive.lighten(out, saved)
         if not primitive.multiple:
             return self._track(out, (pull_general, primitive, kept, saved, nodes, params))
+        if self.places is not None:
+            self.places[len(self.tape)] = user_place()
         self.tape.append((pull_general, primitive, kept, saved, nodes, params))
         source = len(self.tape) - 1
         return tuple(self._track(part, (pull_pick, source, k, len(out)))
@@ -78,8 +111,10 @@ class Reverse(Interpreter):
         kind = out.dtype.kind
         if kind not in "fc":
             return out
-        if kind == "c":
+        if kind == "c" or on_any_device(out):
             self.fast = False
+        if self.places is not None:
+            self.places[len(self.tape)] = user_place()
         self.tape.append(entry)
         return Array(out, self, len(self.tape) - 1)
 
@@ -87,13 +122,20 @@ class Reverse(Interpreter):
         """A plain operand as it is now: a small one copied, a large one fingerprinted
         (unless it is read-only)."""
         if not isinstance(x, np.ndarray):
-            return x
+            return self._keep_on_device(x) if on_any_device(x) else x
         if x.size <= _COPY_BELOW:
             return x.copy()
         if x.base is None and not x.flags.writeable:
             return x
         if id(x) not in self.guards:
             self.guards[id(x)] = (x, fingerprint(x), user_place())
+        return x
+
+    def _keep_on_device(self, x):
+        if x.size <= _COPY_BELOW_ON_DEVICE or type(x) is Numbers:
+            return x.copy()
+        if id(x) not in self.guards:
+            self.guards[id(x)] = (x, checksum(x), user_place())
         return x
 
 
@@ -105,26 +147,28 @@ def fingerprint(x: np.ndarray) -> int:
 class Tape:
     """What remains of a finished reverse interpreter: enough to pull cotangents back."""
 
-    __slots__ = ("entries", "guards")
+    __slots__ = ("entries", "guards", "places")
 
     def __init__(self, interp: Reverse):
         self.entries = interp.tape
+        self.places = interp.places
         self.guards = interp.guards
 
     def pull(self, seeds: list[tuple[int, Any]], leaves: int) -> list:
         """The cotangents of the first `leaves` entries, from (node, cotangent) pairs."""
-        for array, mark, (file, line) in self.guards.values():
-            if fingerprint(array) != mark:
-                raise SciadError(
-                    f"an array of shape {array.shape} used at {file}:{line} was overwritten "
-                    "before the backward pass, which needs its old content; write into a copy "
-                    "instead"
-                )
+        on_device = []
+        for array, mark, place in self.guards.values():
+            if on_any_device(array):
+                on_device.append((array, mark != checksum(array), place))
+            elif fingerprint(array) != mark:
+                raise _overwritten(array, place)
         cot: list[Any] = [None] * len(self.entries)
         for node, seed in seeds:
-            add(cot, node, seed)
+            add(cot, node, seed, set())
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             self._sweep(cot, leaves)
+        if on_device:
+            _require_unchanged(on_device)
         return cot[:leaves]
 
     def _sweep(self, cot: list, leaves: int) -> None:
@@ -140,10 +184,37 @@ class Tape:
                 entry[0](entry, g, cot, i, own)
 
 
-def add(cot, node, part):
+def _require_unchanged(found):
+    """Wait, once, for what the device says of (array, whether it changed, place used)."""
+    changed = [flag for _, flag, _ in found]
+    if bool(module_of(*changed).stack(changed).any()):
+        raise _overwritten(*next((array, place) for array, flag, place in found if bool(flag)))
+
+
+def _overwritten(array, place):
+    return SciadError(
+        f"an array of shape {array.shape} used at {place[0]}:{place[1]} was overwritten before "
+        "the backward pass, which needs its old content; write into a copy instead")
+
+
+def add(cot, node, part, own):
     """Add to the cotangent of a node."""
     old = cot[node]
-    cot[node] = part if old is None else old + part
+    if old is None:
+        cot[node] = part
+    else:
+        join(cot, node, old, part, own)
+
+
+def join(cot, node, old, part, own):
+    """Add to a cotangent that is there already: in place where it is the pass's own."""
+    if node in own and type(part) is np.ndarray and part.dtype == old.dtype \
+            and part.shape == old.shape:
+        old += part
+        return
+    cot[node] = total = old + part
+    if type(total) is np.ndarray and total.size > LARGE:
+        own.add(node)
 
 
 def pull_leaf(entry, g, cot, i, own):
@@ -158,7 +229,18 @@ def pull_general(entry, g, cot, i, own):
     parts = primitive.joint_vjp(g, needs, out, args, params)
     for node, part in zip(nodes, parts, strict=True):
         if node is not None and part is not None:
-            add(cot, node, part)
+            add(cot, node, part, own)
+
+
+def pull_rule(entry, g, cot, i, own):
+    """An operation that states the parts of its operands itself: ``rule(g, saved, nodes)``.
+
+    The last field tells whether it routes entries (`Primitive.routes`).
+    """
+    _, rule, saved, nodes, _ = entry
+    for node, part in zip(nodes, rule(g, saved, nodes), strict=True):
+        if node is not None:
+            add(cot, node, part, own)
 
 
 def pull_pick(entry, g, cot, i, own):
@@ -177,7 +259,10 @@ def pull_unary(entry, g, cot, i, own):
     else:
         part = g * partial(z, x)
     old = cot[ix]
-    cot[ix] = part if old is None else old + part
+    if old is None:
+        cot[ix] = part
+    else:
+        join(cot, ix, old, part, own)
 
 
 def pull_left(entry, g, cot, i, own):
@@ -187,7 +272,10 @@ def pull_left(entry, g, cot, i, own):
     if part.shape != x.shape:
         part = Tools.unbroadcast(part, x.shape)
     old = cot[ix]
-    cot[ix] = part if old is None else old + part
+    if old is None:
+        cot[ix] = part
+    else:
+        join(cot, ix, old, part, own)
 
 
 def pull_right(entry, g, cot, i, own):
@@ -196,13 +284,16 @@ def pull_right(entry, g, cot, i, own):
     if partial is SAME:
         part = g
     elif partial is MINUS:
-        part = -g
+        part = -(g if g.shape == x.shape else Tools.unbroadcast(g, x.shape))
     else:
         part = g * partial(z, c, x)
     if part.shape != x.shape:
         part = Tools.unbroadcast(part, x.shape)
     old = cot[ix]
-    cot[ix] = part if old is None else old + part
+    if old is None:
+        cot[ix] = part
+    else:
+        join(cot, ix, old, part, own)
 
 
 def pull_both(entry, g, cot, i, own):
@@ -212,7 +303,10 @@ def pull_both(entry, g, cot, i, own):
     if part.shape != x.shape:
         part = Tools.unbroadcast(part, x.shape)
     old = cot[ix]
-    cot[ix] = part if old is None else old + part
+    if old is None:
+        cot[ix] = part
+    else:
+        join(cot, ix, old, part, own)
     if dy is SAME:
         part = g
     elif dy is MINUS:
@@ -222,18 +316,25 @@ def pull_both(entry, g, cot, i, own):
     if part.shape != y.shape:
         part = Tools.unbroadcast(part, y.shape)
     old = cot[iy]
-    cot[iy] = part if old is None else old + part
+    if old is None:
+        cot[iy] = part
+    else:
+        join(cot, iy, old, part, own)
 
 
 def pull_read(entry, g, cot, i, own):
     """z = x[index]: the cotangent is added in place into a buffer of x's shape."""
     _, shape, index, basic, ix = entry
     old = cot[ix]
-    if type(g) is Array or type(old) is Array:
-        if old is None:
-            old = Tools.zeros(shape, g.dtype)
-        cot[ix] = Tools.index_add(old, g, index)
-        return
+    if type(g) not in _ON_HOST or type(old) not in _ON_HOST:
+        if type(g) in _FUNCTIONAL or type(old) in _FUNCTIONAL:
+            if old is None:
+                old = Tools.zeros(shape, g.dtype, g)
+            cot[ix] = Tools.index_add(old, g, index)
+            return
+        if on_any_device(g) or on_any_device(old):
+            pull_read_on_device(entry, g, cot, i, own)
+            return
     if old is None:
         cot[ix] = old = np.zeros(shape, g.dtype)
         own.add(ix)
@@ -246,6 +347,29 @@ def pull_read(entry, g, cot, i, own):
         np.add.at(old, index, g)
 
 
+def pull_read_on_device(entry, g, cot, i, own):
+    """As `pull_read`, of a device array, or of one of the host with cotangents on a device."""
+    _, shape, index, basic, ix = entry
+    old = cot[ix]
+    if type(g) in _FUNCTIONAL or type(old) in _FUNCTIONAL:
+        pull_read(entry, g, cot, i, own)
+        return
+    g = beside(g, old)
+    if old is not None and not on_any_device(old):
+        old = beside(old, g)
+        own.discard(ix)
+    if old is None:
+        cot[ix] = old = zeros(shape, g.dtype, g)
+        own.add(ix)
+    elif ix not in own or old.dtype != g.dtype:
+        cot[ix] = old = old.astype(np.result_type(old, g))
+        own.add(ix)
+    if basic:
+        old[index] += g
+    else:
+        Tools.add_in_place(old, index, g)
+
+
 def pull_write(entry, g, cot, i, own):
     """z = x with x[index] = v: v receives the entries written, x the others.
 
@@ -256,21 +380,21 @@ def pull_write(entry, g, cot, i, own):
     if iv is not None:
         part = g[index]
         if type(part) is not Array:
-            part = np.array(part)[()]
+            part = part.copy()[()]
         if part.shape != v.shape:
             part = Tools.unbroadcast(part, v.shape)
-        add(cot, iv, part)
+        add(cot, iv, part, own)
     if ix is None:
         return
-    if type(g) is Array:
+    if type(g) in _FUNCTIONAL:
         g = Tools.index_set(g, Tools.zeros((), g.dtype), index)
     else:
-        if i not in own:
-            g = np.array(g)
+        if i not in own or not g.ndim:  # a sum of 0-d arrays is a scalar
+            g = g.copy() if on_any_device(g) else np.array(g)
         g[index] = 0
     if cot[ix] is None:
         cot[ix] = g
-        if type(g) is not Array:
+        if type(g) not in _FUNCTIONAL:
             own.add(ix)
     else:
-        cot[ix] = cot[ix] + g
+        join(cot, ix, cot[ix], g, own)

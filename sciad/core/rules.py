@@ -11,13 +11,14 @@ Rules are written in sciad operations, so that each order of derivative, both mo
 backends and the compiler get them from the one statement.
 """
 
+import dis
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from sciad.core.errors import NoRuleError, at_line
-from sciad.core.graph import Type, shape_of
+from sciad.core.graph import Type, shape_of, type_of
 from sciad.core.primitive import Primitive
 
 
@@ -31,6 +32,7 @@ class Tools:
     real: Callable
     zeros: Callable
     index_add: Callable
+    add_in_place: Callable
     index_set: Callable
     pack: Callable
     stack: Callable
@@ -40,6 +42,29 @@ class Tools:
 
 SAME, MINUS = "same", "minus"
 """Partial derivatives 1 and -1, which need no product."""
+
+_VARIABLE = 0x04 | 0x08
+"""The flags of code that takes ``*args`` or ``**kwargs``."""
+
+
+@lru_cache(maxsize=1024)
+def reads(partial: Callable | str | None) -> Callable[[int], bool]:
+    """Which places of (out, *args) a partial derivative reads, told by its code."""
+    if not callable(partial):
+        return frozenset().__contains__
+    code = getattr(partial, "__code__", None)
+    if code is None or code.co_flags & _VARIABLE:
+        return _everything
+    names = set()
+    for step in dis.get_instructions(code):
+        if "FAST" in step.opname or "DEREF" in step.opname or "CLOSURE" in step.opname:
+            names.update((step.argval,) if isinstance(step.argval, str) else step.argval)
+    used = {k for k, name in enumerate(code.co_varnames[:code.co_argcount]) if name in names}
+    return used.__contains__
+
+
+def _everything(place):
+    return True
 
 
 def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple[int, ...]:
@@ -68,6 +93,14 @@ class Elementwise(Primitive):
         dtype, weak = _elementwise_dtype(self.fun, tuple((t.dtype, t.weak) for t in types),
                                          tuple(params.items()))
         return Type(shape, dtype, weak)
+
+    def lighten(self, out, args):
+        if type(self) is not Elementwise:
+            return out, args
+        used = [reads(partial) for partial in self.partials]
+        return (out if any(read(0) for read in used) else None,
+                [x if any(read(k) for read in used) else type_of(x)
+                 for k, x in enumerate(args, 1)])
 
     def _times(self, k, seed, out, args):
         partial = self.partials[k]
@@ -166,6 +199,7 @@ class Linear(Primitive):
 
     __slots__ = ("transpose",)
     routes = True
+    typed = 1
 
     def __init__(self, name, fun, shape, transpose):
         super().__init__(name, fun, shape)
@@ -199,19 +233,22 @@ class Multilinear(Primitive):
     def routes(self) -> bool:
         return self.joint
 
+    def lighten(self, out, args):
+        return None, [type_of(x) for x in args] if self.joint else args
+
     def jvp(self, k, tangent, out, args, params):
         if not callable(self.transposes) and self.transposes[k] is None:
             return None
         if not self.joint:
             return self(*args[:k], tangent, *args[k + 1:], **params)
-        zeros = [Tools.zeros(x.shape, x.dtype) for x in args]
+        zeros = [Tools.zeros(x.shape, x.dtype, x) for x in args]
         zeros[k] = tangent
         return self(*zeros, **params)
 
     def joint_jvp(self, tangents, out, args, params):
         if not self.joint:
             return super().joint_jvp(tangents, out, args, params)
-        full = [Tools.zeros(shape_of(x), out.dtype) if t is None else t
+        full = [Tools.zeros(shape_of(x), out.dtype, out) if t is None else t
                 for t, x in zip(tangents, args, strict=True)]
         return self(*full, **params)
 

@@ -1,4 +1,4 @@
-"""The transforms: grad, value_and_grad, vjp, jvp, jacobian, hvp, stop_gradient, check_grads.
+"""The transforms: grad, value_and_grad, vjp, jvp, hvp, stop_gradient.
 
 Each is a few lines over an interpreter. While a recorder is open, a transform first records the
 function to a graph and then differentiates the graph's evaluation: questions that the function
@@ -15,18 +15,19 @@ from sciad.core import tree
 from sciad.core.arguments import (
     differentiable,
     fitting,
-    one_array,
     packed,
     pair,
     places_of,
     require_scalar,
 )
 from sciad.core.array import Array, current, unwrap_plain
+from sciad.core.backend import is_array
 from sciad.core.errors import ArgumentError, DTypeError, at_line
 from sciad.core.forward import Forward
 from sciad.core.graph import type_of
 from sciad.core.masking import has_nan, pull_masked
-from sciad.core.primitive import bind, pack
+from sciad.core.numbers import Numbers, in_kind_of, plain_numbers
+from sciad.core.primitive import bind, pack, watch
 from sciad.core.record import record, recording
 from sciad.core.reverse import Reverse, Tape
 from sciad.core.rules import Constant, Tools
@@ -191,66 +192,6 @@ def jvp_unstaged(f, primals, tangents):
     return tree.unflatten(out_structure, values), tree.unflatten(out_structure, slopes)
 
 
-def jacobian(f: Callable, argnums: int = 0, mode: str = "auto") -> Callable:
-    """The Jacobian of a function from one array to one array.
-
-    Parameters
-    ----------
-    f : callable
-    argnums : int
-        The argument to differentiate, an array of any shape.
-    mode : {"auto", "forward", "reverse"}
-        ``auto`` takes forward mode unless the result is smaller than the argument.
-
-    Returns
-    -------
-    callable
-        Gives an array of shape ``out.shape + x.shape``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import sciad
-    >>> sciad.jacobian(lambda x: np.array([x[0] * x[1], x[0]]))(np.array([2.0, 3.0]))
-    array([[3., 2.],
-           [1., 0.]])
-    """
-    if mode not in ("auto", "forward", "reverse"):
-        raise ArgumentError(f"jacobian: mode is {mode!r}, must be 'auto', 'forward' or 'reverse'")
-
-    @functools.wraps(f)
-    def wrapped(*args, **kwargs):
-        (place,) = places_of(argnums, len(args), f)
-        x = differentiable(args[place], "jacobian")
-
-        def of_one(value):
-            out = f(*args[:place], value, *args[place + 1:], **kwargs)
-            return one_array(out, "jacobian")
-
-        of_one = staged(of_one, x)
-        if mode != "reverse" and _size(x):
-            first = jvp_unstaged(of_one, (x,), (_unit(type_of(x), 0),))[1]
-            if mode == "forward" or _size(first) >= _size(x):
-                return _jacobian_forward(of_one, x, first)
-        return _jacobian_reverse(*vjp_unstaged(of_one, (x,)), x)
-
-    return wrapped
-
-
-def hessian(f: Callable, argnums: int = 0) -> Callable:
-    """The Hessian of a scalar function of one array, forward over reverse.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import sciad
-    >>> sciad.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
-    array([[6., 2.],
-           [2., 0.]])
-    """
-    return jacobian(grad(f, argnums), argnums, mode="forward")
-
-
 def hvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The Hessian of a scalar function times a vector, forward over reverse.
 
@@ -302,11 +243,13 @@ def _stop_one(x):
     while type(x) is Array:
         x = current(x)
         if x._interp is None:
-            return x._value
+            return plain_numbers(x._value)
         if not x._interp.has_data:
             return bind(stop_p, (x,), {})
         x = x._value
-    return x
+        if type(x) is np.ndarray:
+            x = x.copy()  # the operations keep x for the backward pass; the caller may write
+    return plain_numbers(x)
 
 
 def staged(f: Callable, *args: Any) -> Callable:
@@ -353,8 +296,11 @@ def _vjp_of(f, primals, has_aux):
         pairs = [(node, fitting(seed, value, "cotangent"))
                  for seed, (value, node) in zip(seeds, ends, strict=True) if node is not None]
         slopes = tape.pull(pairs, len(leaves))
-        if has_nan(slopes):
+        if has_nan(slopes, tape.entries):
             slopes = pull_masked(tape.entries, pairs, len(leaves))
+        look = watch()
+        if look is not None and tape.places is not None:
+            look.backward(tape, pairs, slopes, len(leaves))
         slopes = [finish(_as_gradient(slope, x)) for slope, x in zip(slopes, leaves, strict=True)]
         return tree.unflatten(structure, _unshared(slopes, [seed for _, seed in pairs]))
 
@@ -377,24 +323,24 @@ def _split_tangent(x, interp):
         if x._interp is interp:
             return x._value, x._node
     kind = type_of(x)
-    return x, Tools.zeros(kind.shape, kind.dtype)
+    return x, Tools.zeros(kind.shape, kind.dtype, x)
 
 
 def finish(x: Any) -> Any:
     """A value as it leaves a transform: plain, unless an outer transform follows it."""
-    return unwrap_plain(x)
+    return plain_numbers(unwrap_plain(x))
 
 
 def _own(x):
     """A result as an array of its own, which the caller may write into."""
-    return x.copy() if type(x) is np.ndarray else x
+    return x.copy() if is_array(x) else x
 
 
 def _unshared(slopes: list, others: list) -> list:
     """Derivatives as arrays of their own: not `others`, nor one another, nor a view."""
     taken = set(map(id, others))
     for k, slope in enumerate(slopes):
-        if type(slope) is np.ndarray:
+        if is_array(slope):
             if slope.base is not None or id(slope) in taken:
                 slopes[k] = slope = slope.copy()
             taken.add(id(slope))
@@ -403,31 +349,9 @@ def _unshared(slopes: list, others: list) -> list:
 
 def _as_gradient(slope, x):
     if slope is None:
-        return Tools.zeros(x.shape, x.dtype)
+        return in_kind_of(Tools.zeros(x.shape, x.dtype, x), x)
+    if type(x) is Numbers:
+        return in_kind_of(slope, x)
     if slope.dtype != x.dtype:
         return slope.astype(x.dtype)
     return slope
-
-
-def _size(x):
-    return type_of(x).size
-
-
-def _unit(kind, k):
-    unit = np.zeros(kind.size, kind.dtype)
-    unit[k] = 1
-    return unit.reshape(kind.shape)[()]
-
-
-def _jacobian_forward(f, x, first):
-    kind = type_of(x)
-    columns = [first] + [jvp_unstaged(f, (x,), (_unit(kind, k),))[1] for k in range(1, kind.size)]
-    shape = type_of(first).shape
-    return finish(Tools.stack(columns, len(shape)).reshape(shape + kind.shape))
-
-
-def _jacobian_reverse(out, pull, x):
-    kind = type_of(out)
-    rows = [pull(_unit(kind, k))[0] for k in range(kind.size)]
-    stacked = Tools.stack(rows, 0) if rows else np.zeros((0, *type_of(x).shape))
-    return finish(stacked.reshape(kind.shape + type_of(x).shape))

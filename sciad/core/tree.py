@@ -17,8 +17,27 @@ _PLAIN = frozenset({Array, float, int, complex, bool, str, np.ndarray, np.float6
 _LEAF = optree.tree_flatten(0.0, namespace=_NAMESPACE)[1]
 
 
-def flatten(tree: Any) -> tuple[list, Any]:
-    """The leaves of a container, and its structure."""
+class _Fixed:
+    """A leaf that belongs to the structure."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+
+optree.register_pytree_node(_Fixed, lambda x: ((), x.value, None), lambda value, _: value,
+                            namespace=_NAMESPACE)
+
+
+def flatten(tree: Any, fixed: Callable | None = None) -> tuple[list, Any]:
+    """The leaves of a container, and its structure; leaves that are `fixed` belong to it."""
+    if fixed is not None:
+        leaves, structure = flatten(tree)
+        if any(map(fixed, leaves)):
+            leaves = [_Fixed(x) if fixed(x) else x for x in leaves]
+            return flatten(unflatten(structure, leaves))
+        return leaves, structure
     if type(tree) in _PLAIN:
         return [tree], _LEAF
     leaves, structure = optree.tree_flatten(tree, namespace=_NAMESPACE)
@@ -33,6 +52,19 @@ def flatten(tree: Any) -> tuple[list, Any]:
 def unflatten(structure: Any, leaves: list) -> Any:
     """The container of a structure, with these leaves."""
     return optree.tree_unflatten(structure, leaves)
+
+
+def leaves_up_to(structure: Any, tree: Any) -> list:
+    """The parts of `tree` at the leaves of a structure; None for a child stands for None at all
+    its leaves. ValueError where it has another structure."""
+    parts = []
+    children = structure.children()
+    if not children:
+        return [tree] * structure.num_leaves if tree is None else structure.flatten_up_to(tree)
+    one_level = structure.one_level()
+    for child, part in zip(children, one_level.flatten_up_to(tree), strict=True):
+        parts += [None] * child.num_leaves if part is None else leaves_up_to(child, part)
+    return parts
 
 
 def tree_map(function: Callable, tree: Any, *rest: Any) -> Any:

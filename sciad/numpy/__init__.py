@@ -5,6 +5,7 @@ create can be assigned into. Importing this package also teaches plain ``import 
 functions mean on Arrays.
 """
 
+import numpy as _numpy
 from numpy import (
     __array_namespace_info__,
     absolute,
@@ -26,6 +27,7 @@ from numpy import (
     atan2,
     atanh,
     bitwise_and,
+    bitwise_count,
     bitwise_invert,
     bitwise_left_shift,
     bitwise_not,
@@ -41,7 +43,6 @@ from numpy import (
     complex64,
     complex128,
     complexfloating,
-    concat,
     conj,
     conjugate,
     copysign,
@@ -169,7 +170,7 @@ from numpy import (
 )
 from numpy import absolute as abs
 
-from sciad.numpy import fft, linalg, methods
+from sciad.numpy import emath, fft, linalg, methods, ufunc_methods
 from sciad.numpy.arranging import (
     diag,
     diagflat,
@@ -177,7 +178,6 @@ from sciad.numpy.arranging import (
     fliplr,
     flipud,
     meshgrid,
-    pad,
     repeat,
     rollaxis,
     rot90,
@@ -193,18 +193,8 @@ from sciad.numpy.calculus import (
     ediff1d,
     gradient,
     interp,
-    poly,
-    polyadd,
-    polyder,
-    polyfit,
-    polyint,
-    polymul,
-    polysub,
-    polyval,
-    roots,
     trapezoid,
     unwrap,
-    vander,
 )
 from sciad.numpy.creation import (
     arange,
@@ -227,6 +217,14 @@ from sciad.numpy.creation import (
     zeros,
     zeros_like,
 )
+from sciad.numpy.histograms import (
+    bincount,
+    digitize,
+    histogram,
+    histogram2d,
+    histogram_bin_edges,
+    histogramdd,
+)
 from sciad.numpy.joining import (
     append,
     array_split,
@@ -247,6 +245,28 @@ from sciad.numpy.joining import (
     vsplit,
     vstack,
 )
+from sciad.numpy.making import (
+    asanyarray,
+    asarray_chkfinite,
+    ascontiguousarray,
+    asfortranarray,
+    bartlett,
+    blackman,
+    c_,
+    einsum_path,
+    frombuffer,
+    fromfunction,
+    fromiter,
+    fromstring,
+    hamming,
+    hanning,
+    i0,
+    kaiser,
+    mgrid,
+    ogrid,
+    r_,
+    require,
+)
 from sciad.numpy.nans import (
     nan_to_num,
     nancumprod,
@@ -259,6 +279,7 @@ from sciad.numpy.nans import (
     nansum,
     nanvar,
 )
+from sciad.numpy.padding import pad
 from sciad.numpy.picking import (
     apply_along_axis,
     apply_over_axes,
@@ -276,6 +297,19 @@ from sciad.numpy.picking import (
     take,
     take_along_axis,
 )
+from sciad.numpy.polynomials import (
+    poly,
+    polyadd,
+    polyder,
+    polydiv,
+    polyfit,
+    polyint,
+    polymul,
+    polysub,
+    polyval,
+    roots,
+    vander,
+)
 from sciad.numpy.products import (
     cross,
     dot,
@@ -285,6 +319,14 @@ from sciad.numpy.products import (
     outer,
     tensordot,
     vdot,
+)
+from sciad.numpy.quantiles import (
+    median,
+    nanmedian,
+    nanpercentile,
+    nanquantile,
+    percentile,
+    quantile,
 )
 from sciad.numpy.reductions import (
     all,
@@ -319,6 +361,17 @@ from sciad.numpy.selection import (
     result_type,
     where,
 )
+from sciad.numpy.sets import (
+    intersect1d,
+    setdiff1d,
+    setxor1d,
+    union1d,
+    unique,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
+)
 from sciad.numpy.shaping import (
     astype,
     broadcast_arrays,
@@ -340,31 +393,17 @@ from sciad.numpy.shaping import (
     swapaxes,
     transpose,
 )
+from sciad.numpy.shaping import concatenate as concat
 from sciad.numpy.sorting import (
     argpartition,
     argsort,
-    bincount,
     corrcoef,
     cov,
-    digitize,
-    histogram,
-    median,
-    nanmedian,
-    nanpercentile,
-    nanquantile,
     partition,
-    percentile,
     ptp,
-    quantile,
     searchsorted,
     sort,
     sort_complex,
-    union1d,
-    unique,
-    unique_all,
-    unique_counts,
-    unique_inverse,
-    unique_values,
 )
 from sciad.numpy.ufuncs import (
     around,
@@ -374,6 +413,7 @@ from sciad.numpy.ufuncs import (
     isneginf,
     isposinf,
     isreal,
+    real_if_close,
     round,
     sinc,
 )
@@ -383,43 +423,55 @@ __all__ = [
     "amax", "amin", "angle", "any", "append", "apply_along_axis", "apply_over_axes", "arange",
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
     "argpartition", "argsort", "argwhere", "around", "array", "array_equal", "array_equiv",
-    "array_split", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh", "atleast_1d",
-    "atleast_2d", "atleast_3d", "average", "bincount", "bitwise_and", "bitwise_invert",
-    "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "block", "bool", "bool_", "broadcast_arrays", "broadcast_shapes", "broadcast_to", "can_cast",
-    "cbrt", "ceil", "choose", "clip", "column_stack", "complex128", "complex64", "complexfloating",
-    "compress", "concat", "concatenate", "conj", "conjugate", "convolve", "copy", "copysign",
-    "copyto", "corrcoef", "correlate", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod",
-    "cumsum", "cumulative_prod", "cumulative_sum", "deg2rad", "degrees", "delete", "diag",
-    "diag_indices", "diagflat", "diagonal", "diff", "digitize", "divide", "divmod", "dot",
-    "dsplit", "dstack", "dtype", "e", "ediff1d", "einsum", "empty", "empty_like", "equal",
-    "errstate", "euler_gamma", "exp", "exp2", "expand_dims", "expm1", "extract", "eye", "fabs",
-    "fft", "fill_diagonal", "finfo", "fix", "flatnonzero", "flip", "fliplr", "flipud", "float32",
-    "float64", "float_power", "floating", "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp",
-    "from_dlpack", "full", "full_like", "gcd", "generic", "geomspace", "gradient", "greater",
-    "greater_equal", "heaviside", "histogram", "hsplit", "hstack", "hypot", "identity", "iinfo",
-    "imag", "indices", "inexact", "inf", "inner", "insert", "int16", "int32", "int64", "int8",
-    "integer", "interp", "invert", "isclose", "iscomplex", "iscomplexobj", "isdtype", "isfinite",
-    "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "isrealobj", "ix_", "kron", "lcm",
-    "ldexp", "left_shift", "less", "less_equal", "lexsort", "linalg", "linspace", "log", "log10",
-    "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "logspace", "mask_indices", "matmul", "matrix_transpose", "matvec", "max",
-    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod", "modf", "moveaxis",
-    "multiply", "nan", "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax",
-    "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd",
-    "nansum", "nanvar", "ndarray", "ndenumerate", "ndim", "ndindex", "negative", "newaxis",
-    "nextafter", "nonzero", "not_equal", "number", "ones", "ones_like", "outer", "pad",
-    "partition", "percentile", "permute_dims", "pi", "piecewise", "place", "poly", "poly1d",
-    "polyadd", "polyder", "polyfit", "polyint", "polymul", "polysub", "polyval", "positive", "pow",
-    "power", "prod", "promote_types", "ptp", "put", "put_along_axis", "putmask", "quantile",
-    "rad2deg", "radians", "ravel", "ravel_multi_index", "real", "reciprocal", "remainder",
-    "repeat", "reshape", "resize", "result_type", "right_shift", "rint", "roll", "rollaxis",
-    "roots", "rot90", "round", "searchsorted", "select", "shape", "sign", "signbit", "sin", "sinc",
-    "sinh", "size", "sort", "sort_complex", "spacing", "split", "sqrt", "square", "squeeze",
-    "stack", "std", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh",
-    "tensordot", "tile", "trace", "transpose", "trapezoid", "tri", "tril", "tril_indices",
-    "trim_zeros", "triu", "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64",
-    "uint8", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values",
-    "unravel_index", "unstack", "unwrap", "vander", "var", "vdot", "vecdot", "vecmat", "vsplit",
-    "vstack", "where", "zeros", "zeros_like",
+    "array_split", "asanyarray", "asarray", "asarray_chkfinite", "ascontiguousarray",
+    "asfortranarray", "asin", "asinh", "astype", "atan", "atan2", "atanh", "atleast_1d",
+    "atleast_2d", "atleast_3d", "average", "bartlett", "bincount", "bitwise_and", "bitwise_count",
+    "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
+    "bitwise_xor", "blackman", "block", "bool", "bool_", "broadcast_arrays", "broadcast_shapes",
+    "broadcast_to", "c_", "can_cast", "cbrt", "ceil", "choose", "clip", "column_stack",
+    "complex128", "complex64", "complexfloating", "compress", "concat", "concatenate", "conj",
+    "conjugate", "convolve", "copy", "copysign", "copyto", "corrcoef", "correlate", "cos", "cosh",
+    "count_nonzero", "cov", "cross", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum",
+    "deg2rad", "degrees", "delete", "diag", "diag_indices", "diagflat", "diagonal", "diff",
+    "digitize", "divide", "divmod", "dot", "dsplit", "dstack", "dtype", "e", "ediff1d", "einsum",
+    "einsum_path", "emath", "empty", "empty_like", "equal", "errstate", "euler_gamma", "exp",
+    "exp2", "expand_dims", "expm1", "extract", "eye", "fabs", "fft", "fill_diagonal", "finfo",
+    "fix", "flatnonzero", "flip", "fliplr", "flipud", "float32", "float64", "float_power",
+    "floating", "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_dlpack",
+    "frombuffer", "fromfunction", "fromiter", "fromstring", "full", "full_like", "gcd", "generic",
+    "geomspace", "gradient", "greater", "greater_equal", "hamming", "hanning", "heaviside",
+    "histogram", "histogram2d", "histogram_bin_edges", "histogramdd", "hsplit", "hstack", "hypot",
+    "i0", "identity", "iinfo", "imag", "indices", "inexact", "inf", "inner", "insert", "int16",
+    "int32", "int64", "int8", "integer", "interp", "intersect1d", "invert", "isclose",
+    "iscomplex", "iscomplexobj", "isdtype", "isfinite", "isin", "isinf", "isnan", "isneginf",
+    "isposinf", "isreal", "isrealobj", "ix_", "kaiser", "kron", "lcm", "ldexp", "left_shift",
+    "less", "less_equal", "lexsort", "linalg", "linspace", "log", "log10", "log1p", "log2",
+    "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "logspace", "mask_indices", "matmul", "matrix_transpose", "matvec", "max", "maximum", "mean",
+    "median", "meshgrid", "mgrid", "min", "minimum", "mod", "modf", "moveaxis", "multiply", "nan",
+    "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean",
+    "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum",
+    "nanvar", "ndarray", "ndenumerate", "ndim", "ndindex", "negative", "newaxis", "nextafter",
+    "nonzero", "not_equal", "number", "ogrid", "ones", "ones_like", "outer", "pad", "partition",
+    "percentile", "permute_dims", "pi", "piecewise", "place", "poly", "poly1d", "polyadd",
+    "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "polyval", "positive",
+    "pow", "power", "prod", "promote_types", "ptp", "put", "put_along_axis", "putmask",
+    "quantile", "r_", "rad2deg", "radians", "ravel", "ravel_multi_index", "real", "real_if_close",
+    "reciprocal", "remainder", "repeat", "require", "reshape", "resize", "result_type",
+    "right_shift", "rint", "roll", "rollaxis", "roots", "rot90", "round", "searchsorted",
+    "select", "setdiff1d", "setxor1d", "shape", "sign", "signbit", "sin", "sinc", "sinh", "size",
+    "sort", "sort_complex", "spacing", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile",
+    "trace", "transpose", "trapezoid", "tri", "tril", "tril_indices", "trim_zeros", "triu",
+    "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "union1d",
+    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unravel_index",
+    "unstack", "unwrap", "vander", "var", "vdot", "vecdot", "vecmat", "vsplit", "vstack", "where",
+    "zeros", "zeros_like",
 ]
+
+
+def __getattr__(name):
+    """What needs no meaning of its own on Arrays (dtypes, printing, files) is NumPy's."""
+    if name.startswith("_") or not hasattr(_numpy, name):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_numpy, name)

@@ -1,67 +1,22 @@
-"""Padding, tiling, rolling, diagonals, triangles, grids."""
+"""Tiling, rotating, diagonals, triangles, grids."""
 
 import numpy as np
 
 from sciad.core.array import Array
-from sciad.core.errors import ArgumentError, NoRuleError, at_line
+from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.shaping import flip, swapaxes
 from sciad.ops import elementwise as e
-from sciad.ops import sorting
+from sciad.ops import sorting, views
 from sciad.ops.einsum import diagonal as entries_of_diagonal
 from sciad.ops.einsum import diagonal_slice
 from sciad.ops.indexing import index_set, read
-from sciad.ops.operators import axes_view, reshape_view
+from sciad.ops.operators import axes_view
 from sciad.ops.reduce import sum_
-from sciad.ops.shape import broadcast_to, concatenate, normalize_axis, reshape
-
-_INDEXED = ("edge", "reflect", "symmetric", "wrap")
+from sciad.ops.shape import broadcast_to, normalize_axis, reshape
 
 
-@implements(np.pad)
-def pad(array, pad_width, mode="constant", *, constant_values=0):
-    """Modes constant (with values that may be differentiated), edge, reflect, symmetric, wrap."""
-    array = as_array(array)
-    widths = _widths(pad_width, array.ndim)
-    if mode == "constant":
-        return _pad_constant(array, widths, constant_values)
-    if mode not in _INDEXED:
-        raise NoRuleError(f"np.pad(mode={mode!r}) has no rule in sciad{at_line()}; modes with one "
-                          f"are constant, {', '.join(_INDEXED)}")
-    for axis, (before, after) in enumerate(widths):
-        if before or after:
-            places = np.pad(np.arange(array.shape[axis]), (before, after), mode)
-            margins = [read(array, (slice(None),) * axis + (part,))
-                       for part in (places[:before], places[places.size - after:])]
-            array = concatenate([margins[0], array, margins[1]], axis)
-    return array
-
-
-def _widths(pad_width, ndim) -> list[tuple[int, int]]:
-    if isinstance(pad_width, dict):
-        widths = [(0, 0)] * ndim
-        for axis, width in pad_width.items():
-            widths[axis] = tuple(np.broadcast_to(width, 2).tolist())
-        return widths
-    pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
-    if pairs.dtype.kind not in "iu" or (pairs < 0).any():
-        raise ArgumentError(f"pad: pad_width {pad_width} must hold integers >= 0{at_line()}")
-    return [tuple(pair) for pair in pairs.tolist()]
-
-
-def _pad_constant(x, widths, values):
-    values = broadcast_to(as_array(values), (x.ndim, 2)).astype(x.dtype)
-    for axis, width in enumerate(widths):
-        parts = [x]
-        for side, count in enumerate(width):
-            if count:
-                shape = x.shape[:axis] + (count,) + x.shape[axis + 1:]
-                parts.insert(side * len(parts), broadcast_to(read(values, (axis, side)), shape))
-        x = concatenate(parts, axis) if len(parts) > 1 else x
-    return x
-
-
-@implements(np.tile)
+@implements(np.tile, fresh=True)
 def tile(A, reps):
     x = as_array(A)
     reps = (int(reps),) if np.ndim(reps) == 0 else tuple(int(r) for r in reps)
@@ -73,7 +28,7 @@ def tile(A, reps):
     return reshape(wide, tuple(r * n for r, n in zip(reps, shape, strict=True)))
 
 
-@implements(np.repeat)
+@implements(np.repeat, fresh=True)
 def repeat(a, repeats, axis=None):
     x, axis = sorting.line(as_array(a), axis, "repeat")
     places = np.repeat(np.arange(x.shape[axis]), np.asarray(repeats))
@@ -121,10 +76,11 @@ def rollaxis(a, axis, start=0):
 
 @implements(np.diagonal)
 def diagonal(a, offset=0, axis1=0, axis2=1):
-    """A view of a contiguous matrix, as in NumPy; otherwise a copy."""
+    """A view that cannot be written, as in NumPy."""
     a = as_array(a)
-    if isinstance(a, Array) and a.ndim == 2 and (axis1, axis2) == (0, 1):
-        return reshape_view(a, -1)[diagonal_slice(*a.shape, offset)]
+    if isinstance(a, Array):
+        return views.computed(a, lambda x: entries_of_diagonal(x, offset, axis1, axis2),
+                              "diagonal", lambda x: x.diagonal(offset, axis1, axis2))
     return entries_of_diagonal(a, offset, axis1, axis2)
 
 
@@ -133,7 +89,7 @@ def trace(a, offset=0, axis1=0, axis2=1):
     return sum_(entries_of_diagonal(as_array(a), offset, axis1, axis2), -1)
 
 
-@implements(np.diag)
+@implements(np.diag, fresh=True)
 def diag(v, k=0):
     v = as_array(v)
     if v.ndim == 2:
@@ -143,7 +99,7 @@ def diag(v, k=0):
     return _diagonal_matrix(v, k)
 
 
-@implements(np.diagflat)
+@implements(np.diagflat, fresh=True)
 def diagflat(v, k=0):
     return _diagonal_matrix(reshape(as_array(v), (-1,)), k)
 
@@ -161,17 +117,17 @@ def _triangle(m, keep):
     return e.where(keep(m.shape), m, np.zeros((), m.dtype))
 
 
-@implements(np.tril)
+@implements(np.tril, fresh=True)
 def tril(m, k=0):
     return _triangle(m, lambda shape: np.tri(*shape[-2:], k=k, dtype=bool))
 
 
-@implements(np.triu)
+@implements(np.triu, fresh=True)
 def triu(m, k=0):
     return _triangle(m, lambda shape: ~np.tri(*shape[-2:], k=k - 1, dtype=bool))
 
 
-@implements(np.meshgrid)
+@implements(np.meshgrid, fresh=True)
 def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
     if indexing not in ("xy", "ij"):
         raise ArgumentError(f"meshgrid: indexing {indexing!r}, must be 'xy' or 'ij'{at_line()}")

@@ -1,14 +1,14 @@
-"""Differences, integrals, interpolation, convolution, polynomials."""
+"""Differences, integrals, interpolation, convolution."""
 
 import numpy as np
 
-from sciad.core.array import plain
-from sciad.core.errors import ArgumentError, NoRuleError, at_line
+from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import elementwise as e
-from sciad.ops import products, reduce, signal, sorting
+from sciad.ops import reduce, signal, sorting
+from sciad.ops.functions import require_real
 from sciad.ops.indexing import read
-from sciad.ops.shape import broadcast_to, concatenate, normalize_axis, reshape, stack
+from sciad.ops.shape import broadcast_to, concatenate, normalize_axis, reshape
 
 
 def _cut(x, axis, start, stop):
@@ -41,7 +41,8 @@ def _slab(x, a, axis):
 def ediff1d(ary, to_end=None, to_begin=None):
     flat = reshape(as_array(ary), (-1,))
     parts = [to_begin, _cut(flat, 0, 1, None) - _cut(flat, 0, None, -1), to_end]
-    return concatenate([reshape(as_array(x), (-1,)) for x in parts if x is not None], 0)
+    return concatenate([reshape(as_array(x), (-1,)).astype(flat.dtype)
+                        for x in parts if x is not None], 0)
 
 
 @implements(np.gradient)
@@ -122,7 +123,8 @@ def interp(x, xp, fp, left=None, right=None, period=None):
 
     At a node the slope by x is that of the interval to its right; outside of the nodes it is 0.
     """
-    x, xp, fp = as_array(x), as_array(xp), as_array(fp)
+    x, xp, fp = (v.astype(np.result_type(v.dtype, np.float64)) for v in map(as_array, (x, xp, fp)))
+    require_real("np.interp", x, xp)
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ArgumentError(f"interp: nodes of shape {xp.shape} and values of shape {fp.shape}, "
                             f"must be two vectors of one length{at_line()}")
@@ -182,118 +184,3 @@ def correlate(a, v, mode="valid"):
 def _vectors(*operands):
     operands = [as_array(x) for x in operands]
     return [x if x.ndim else reshape(x, (1,)) for x in operands]
-
-
-# --- polynomials, the highest power first ---------------------------------------------------------
-
-
-@implements(np.polyval)
-def polyval(p, x):
-    """Horner's scheme."""
-    if isinstance(x, np.poly1d):
-        raise NoRuleError(f"np.polyval of a poly1d has no rule in sciad{at_line()}; pass its "
-                          "coefficients to np.polyval")
-    p, x = as_array(p), as_array(x)
-    out = 0.0 * x
-    for k in range(p.shape[0]):
-        out = out * x + read(p, k)
-    return out
-
-
-@implements(np.vander)
-def vander(x, N=None, increasing=False):
-    x = as_array(x)
-    if x.ndim != 1:
-        raise ArgumentError(f"vander: shape {x.shape} is not a vector{at_line()}")
-    x = x.astype(np.promote_types(x.dtype, int))
-    count = x.shape[0] if N is None else int(N)
-    powers = [np.ones(x.shape, x.dtype)]
-    for _ in range(count - 1):
-        powers.append(powers[-1] * x)
-    if not count:
-        return np.ones((x.shape[0], 0), x.dtype)
-    return stack(powers if increasing else powers[::-1], 1)
-
-
-@implements(np.polyadd)
-def polyadd(a1, a2):
-    a1, a2 = (reshape(as_array(x), (-1,)) for x in (a1, a2))
-    size = max(a1.shape[0], a2.shape[0])
-    a1, a2 = (concatenate([np.zeros(size - x.shape[0], x.dtype), x], 0) for x in (a1, a2))
-    return a1 + a2
-
-
-@implements(np.polysub)
-def polysub(a1, a2):
-    return polyadd(a1, -as_array(a2))
-
-
-@implements(np.polymul)
-def polymul(a1, a2):
-    """Leading zeros stay (NumPy drops them, which depends on the values)."""
-    return convolve(a1, a2)
-
-
-@implements(np.poly)
-def poly(seq_of_zeros):
-    """The coefficients of the polynomial with these zeros (of a square matrix: eigenvalues)."""
-    zeros = as_array(seq_of_zeros)
-    if zeros.ndim == 2:
-        zeros = np.linalg.eigvals(zeros)
-    out = np.ones(1, zeros.dtype)
-    for k in range(zeros.shape[0]):
-        out = signal.convolve(out, concatenate([np.ones(1), -read(zeros, slice(k, k + 1))], 0))
-    return out
-
-
-@implements(np.roots)
-def roots(p):
-    """The eigenvalues of the companion matrix; roots that coincide have no derivative."""
-    p = as_array(p)
-    if p.ndim != 1:
-        raise ArgumentError(f"roots: shape {p.shape} is not a vector{at_line()}")
-    found = np.nonzero(plain(p, "np.roots"))[0]
-    if not found.size:
-        return np.array([])
-    first, last = int(found[0]), int(found[-1])
-    q, degree = read(p, slice(first, last + 1)), last - first
-    zeros = np.zeros(p.shape[0] - 1 - last)
-    if not degree:
-        return zeros
-    top = reshape(-read(q, slice(1, None)) / read(q, 0), (1, degree))
-    companion = concatenate([top, np.eye(degree - 1, degree)], 0)
-    found = np.linalg.eigvals(companion)
-    return concatenate([found, zeros], 0) if zeros.size else found
-
-
-@implements(np.polyfit)
-def polyfit(x, y, deg, *, w=None):
-    """Least squares, columns scaled to one length as in NumPy."""
-    matrix, y = vander(x, int(deg) + 1), as_array(y)
-    if w is not None:
-        w = as_array(w)
-        matrix = matrix * reshape(w, (-1, 1))
-        y = y * (w if y.ndim == 1 else reshape(w, (-1, 1)))
-    if matrix.shape[0] < matrix.shape[1]:
-        raise ArgumentError(f"polyfit: {matrix.shape[0]} points do not determine a polynomial of "
-                            f"degree {deg}{at_line()}")
-    scale = e.sqrt(reduce.sum_(matrix * matrix, 0))
-    q, r = np.linalg.qr(matrix / scale)
-    out = np.linalg.solve(r, products.matmul(q.T, y))
-    return out / (scale if y.ndim == 1 else reshape(scale, (-1, 1)))
-
-
-@implements(np.polyder)
-def polyder(p, m=1):
-    p = as_array(p)
-    for _ in range(m):
-        p = _cut(p, 0, None, -1) * np.arange(p.shape[0] - 1, 0, -1)
-    return p
-
-
-@implements(np.polyint)
-def polyint(p, m=1):
-    p = as_array(p)
-    for _ in range(m):
-        p = concatenate([p / np.arange(p.shape[0], 0, -1), np.zeros(1, p.dtype)], 0)
-    return p

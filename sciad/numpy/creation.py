@@ -5,20 +5,22 @@ import functools
 import numpy as np
 
 from sciad.core.array import FUNCTIONS, Array
+from sciad.core.backend import has_memory, home_of, on_any_device, where_lives
 from sciad.core.errors import NoRuleError, at_line
 from sciad.core.primitive import active
-from sciad.numpy.dispatch import as_array, implements, is_followed
+from sciad.numpy.dispatch import as_array, implements, is_followed, require_cpu
 from sciad.ops.create import buffer
 from sciad.ops.elementwise import exp, log
-from sciad.ops.shape import broadcast_to
+from sciad.ops.shape import broadcast_to, transpose
 
 
 def _fresh(original):
     """A NumPy function that makes a new array from plain arguments."""
 
     @functools.wraps(original, updated=())
-    def call(*args, **kwargs):
-        return buffer(original(*args, **kwargs))
+    def call(*args, like=None, **kwargs):
+        made = original(*args, **kwargs)
+        return buffer(made if like is None else where_lives(made, like))
 
     return call
 
@@ -29,13 +31,15 @@ indices, tri = _fresh(np.indices), _fresh(np.tri)
 
 
 @functools.wraps(np.empty, updated=())
-def empty(*args, **kwargs):
+def empty(*args, like=None, **kwargs):
     """Zeros inside a transform: what memory happens to hold is not the same twice."""
-    return buffer((np.zeros if active() else np.empty)(*args, **kwargs))
+    made = (np.zeros if active() else np.empty)(*args, **kwargs)
+    return buffer(made if like is None else where_lives(made, like))
 
 
-def full(shape, fill_value, dtype=None, **kwargs):
+def full(shape, fill_value, dtype=None, *, device=None, **kwargs):
     """``numpy.full``; the value may be differentiated."""
+    require_cpu(device, "full")
     fill_value = as_array(fill_value) if is_followed(fill_value) else fill_value
     if not isinstance(fill_value, Array):
         return buffer(np.full(shape, fill_value, dtype, **kwargs))
@@ -44,32 +48,45 @@ def full(shape, fill_value, dtype=None, **kwargs):
     return _writable(filled)
 
 
-def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
-    """``numpy.linspace``; the ends may be differentiated (then without `retstep` and `axis`)."""
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *,
+             device=None):
+    """``numpy.linspace``; the ends may be differentiated."""
+    require_cpu(device, "linspace")
     if not (is_followed(start) or is_followed(stop)):
         made = np.linspace(start, stop, num, endpoint, retstep, dtype, axis)
         return (buffer(made[0]), made[1]) if retstep else buffer(made)
-    _refuse("linspace", {k: v for k, v in (("retstep", retstep), ("axis", axis)) if v})
-    start, stop = as_array(start), as_array(stop)
+    kind = np.result_type(*(x if isinstance(x, (int, float, complex)) else as_array(x).dtype
+                            for x in (start, stop)))
+    kind = kind if kind.kind in "fc" else np.dtype(float)
+    start, stop = as_array(start).astype(kind), as_array(stop).astype(kind)
     ndim = len(np.broadcast_shapes(start.shape, stop.shape))
     weights = np.linspace(0.0, 1.0, num, endpoint).reshape((num,) + (1,) * ndim)
+    weights = weights.astype(np.empty(0, kind).real.dtype)
     out = start * (1.0 - weights) + stop * weights
-    return _writable(out if dtype is None else out.astype(dtype))
+    if axis:
+        order = list(range(1, ndim + 1))
+        order.insert(axis % (ndim + 1), 0)
+        out = transpose(out, order)
+    out = _writable(out if dtype is None else out.astype(dtype))
+    steps = num - 1 if endpoint else num
+    return (out, (stop - start) / (steps or np.nan)) if retstep else out
 
 
 def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
-    """``numpy.logspace``; the ends and the base may be differentiated (then without `axis`)."""
+    """``numpy.logspace``; the ends and the base may be differentiated."""
     if not any(map(is_followed, (start, stop, base))):
         return buffer(np.logspace(start, stop, num, endpoint, base, dtype, axis))
     exponents = linspace(start, stop, num, endpoint, axis=axis)
-    return _writable(_cast(as_array(base) ** exponents, dtype))
+    base = base if isinstance(base, (int, float)) else as_array(base)
+    return _writable(_cast(base ** exponents, dtype))
 
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """``numpy.geomspace``; the ends may be differentiated (then they are positive)."""
     if not any(map(is_followed, (start, stop))):
         return buffer(np.geomspace(start, stop, num, endpoint, dtype, axis))
-    exponents = linspace(log(as_array(start)), log(as_array(stop)), num, endpoint, axis=axis)
+    ends = [log(x.astype(np.result_type(x.dtype, float))) for x in map(as_array, (start, stop))]
+    exponents = linspace(*ends, num, endpoint, axis=axis)
     return _writable(_cast(exp(exponents), dtype))
 
 
@@ -79,7 +96,7 @@ def _cast(x, dtype):
 
 def array(object, dtype=None, *, copy=True, ndmin=0, **kwargs):
     """``numpy.array``; the entries may be differentiated."""
-    if not is_followed(object):
+    if not is_followed(object) and not on_any_device(object):
         return buffer(np.array(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
     _refuse("array", kwargs)
     out = as_array(object)
@@ -92,14 +109,20 @@ def array(object, dtype=None, *, copy=True, ndmin=0, **kwargs):
     return out if isinstance(out, Array) else buffer(out)
 
 
-def asarray(a, dtype=None, **kwargs):
-    """``numpy.asarray``; an Array stays itself."""
-    if not is_followed(a):
+def asarray(a, dtype=None, *, device=None, copy=None, **kwargs):
+    """``numpy.asarray``; an Array stays itself, unless `copy` is True."""
+    require_cpu(device, "asarray")
+    if copy is not None:
+        kwargs["copy"] = copy
+    if not is_followed(a) and not on_any_device(a):
         made = np.asarray(a, dtype, **kwargs)
         return made if isinstance(a, np.ndarray) else buffer(made)
+    kwargs.pop("copy", None)
     _refuse("asarray", {k: v for k, v in kwargs.items() if v is not None})
     out = as_array(a)
-    return out if dtype is None or out.dtype == dtype else out.astype(dtype)
+    if dtype is not None and out.dtype != dtype:
+        return out.astype(dtype)
+    return out.copy() if copy else out
 
 
 def _refuse(name, kwargs):
@@ -121,7 +144,7 @@ def _implements_fresh(original):
         @functools.wraps(original, updated=())
         def call(*args, **kwargs):
             out = dispatched(*args, **kwargs)
-            return buffer(out) if isinstance(out, np.ndarray) else out
+            return buffer(out) if has_memory(out) else out
 
         return call
 
@@ -136,29 +159,33 @@ def _kind(prototype, dtype, shape) -> dict:
 
 
 @_implements_fresh(np.zeros_like)
-def zeros_like(a, dtype=None, *, shape=None):
-    return zeros(**_kind(a, dtype, shape))
+def zeros_like(a, dtype=None, *, shape=None, device=None):
+    return zeros(**_kind(a, dtype, shape), device=device, like=a)
 
 
 @_implements_fresh(np.ones_like)
-def ones_like(a, dtype=None, *, shape=None):
-    return ones(**_kind(a, dtype, shape))
+def ones_like(a, dtype=None, *, shape=None, device=None):
+    return ones(**_kind(a, dtype, shape), device=device, like=a)
 
 
 @_implements_fresh(np.empty_like)
-def empty_like(prototype, dtype=None, *, shape=None):
-    return empty(**_kind(prototype, dtype, shape))
+def empty_like(prototype, dtype=None, *, shape=None, device=None):
+    return empty(**_kind(prototype, dtype, shape), device=device, like=prototype)
 
 
 @_implements_fresh(np.full_like)
-def full_like(a, fill_value, dtype=None, *, shape=None):
-    return full(fill_value=fill_value, **_kind(a, dtype, shape))
+def full_like(a, fill_value, dtype=None, *, shape=None, device=None):
+    if home_of(a) is not None:
+        out = zeros_like(a, dtype, shape=shape, device=device)
+        out[...] = fill_value
+        return out
+    return full(fill_value=fill_value, **_kind(a, dtype, shape), device=device)
 
 
 @_implements_fresh(np.copy)
 def copy(a):
     a = as_array(a)
-    return a.copy() if isinstance(a, Array) else buffer(np.array(a))
+    return a.copy() if isinstance(a, Array) else buffer(a.copy())
 
 
 FUNCTIONS[np.linspace] = linspace

@@ -184,7 +184,7 @@ def irfft2(a, s=None, axes=(-2, -1), norm=None):
 
 
 def _shifted(x, axes, halves):
-    axes = range(x.ndim) if axes is None else axes
+    x, axes = x.copy(), range(x.ndim) if axes is None else axes
     for axis in axes if not isinstance(axes, int) else (axes,):
         x = roll(x, halves(x.shape[axis]), axis)
     return x

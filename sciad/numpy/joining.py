@@ -103,23 +103,23 @@ def unstack(x, /, *, axis=0):
 # --- joining --------------------------------------------------------------------------------------
 
 
-@implements(np.hstack)
+@implements(np.hstack, fresh=True)
 def hstack(tup, *, dtype=None):
     parts = [atleast_1d(as_array(x)) for x in tup]
     return _cast(concatenate(parts, 1 if parts and parts[0].ndim > 1 else 0), dtype)
 
 
-@implements(np.vstack)
+@implements(np.vstack, fresh=True)
 def vstack(tup, *, dtype=None):
     return _cast(concatenate([atleast_2d(as_array(x)) for x in tup], 0), dtype)
 
 
-@implements(np.dstack)
+@implements(np.dstack, fresh=True)
 def dstack(tup):
     return concatenate([_three(_handle(as_array(x))) for x in tup], 2)
 
 
-@implements(np.block)
+@implements(np.block, fresh=True)
 def block(arrays):
     """Innermost lists join along the last axis, the next along the one before, and so on."""
     depth = _depth(arrays)
@@ -146,19 +146,19 @@ def _block(nested, depth, ndim):
     return concatenate([_block(part, depth - 1, ndim) for part in nested], ndim - depth)
 
 
-@implements(np.append)
+@implements(np.append, fresh=True)
 def append(arr, values, axis=None):
     return concatenate([as_array(arr), as_array(values)], axis)
 
 
-@implements(np.delete)
+@implements(np.delete, fresh=True)
 def delete(arr, obj, axis=None):
     x, axis = sorting.line(as_array(arr), axis, "delete")
     keep = np.delete(np.arange(x.shape[axis]), obj)
     return read(x, (slice(None),) * axis + (keep,))
 
 
-@implements(np.insert)
+@implements(np.insert, fresh=True)
 def insert(arr, obj, values, axis=None):
     """The places come from NumPy's insert of numbers: those of `arr` and those of `values`."""
     x, axis = sorting.line(as_array(arr), axis, "insert")
@@ -186,7 +186,7 @@ def _scalar_insert(values, x, axis):
     return broadcast_to(values, rest)
 
 
-@implements(np.resize)
+@implements(np.resize, fresh=True)
 def resize(a, new_shape):
     a = reshape(as_array(a), (-1,))
     new_shape = (new_shape,) if isinstance(new_shape, (int, np.integer)) else tuple(new_shape)
@@ -202,5 +202,5 @@ def trim_zeros(filt, trim="fb"):
     places = np.nonzero(plain(filt, "np.trim_zeros"))[0]
     start = places[0] if places.size and "f" in trim.lower() else 0
     stop = places[-1] + 1 if places.size and "b" in trim.lower() else filt.shape[0]
-    return read(filt, slice(int(start), int(stop) if places.size else 0))
+    return filt[int(start):int(stop) if places.size else 0]
 

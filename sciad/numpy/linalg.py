@@ -7,7 +7,9 @@ norm at 0                0, the least subgradient (every order of at least 1)
 cholesky, eigh           the derivative belongs to the triangle that is read
 eigh, eig, svd           vectors of repeated values raise; so does a result that
                          depends on the free phase of complex vectors
-svdvals, eigvalsh        at repeated values: of functions symmetric in them
+svdvals, eigvalsh        at repeated values: of functions symmetric in them; a result
+                         that tells them apart raises (so does norm 2 there)
+eig, eigvals             a defective matrix raises
 qr, svd vectors          dependent columns raise
 det                      right at singular matrices; slogdet raises there
 pinv, lstsq              at constant rank
@@ -26,7 +28,7 @@ from sciad.numpy import products
 from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.norms import cond, matrix_norm, norm, singular_values, vector_norm
 from sciad.numpy.products import multi_dot
-from sciad.ops import factor, reduce
+from sciad.ops import factor, reduce, sorting
 from sciad.ops.decompositions import (
     cholesky_p,
     eig_p,
@@ -36,9 +38,9 @@ from sciad.ops.decompositions import (
     require_square,
 )
 from sciad.ops.determinant import det_p, slogdet_p
-from sciad.ops.elementwise import conj
+from sciad.ops.elementwise import absolute, conj, sign
 from sciad.ops.householder import complete_qr
-from sciad.ops.products import _adjoint, _swap, matmul_p
+from sciad.ops.products import _adjoint, matmul_p
 from sciad.ops.products import matmul as product
 from sciad.ops.products import outer as outer_product
 from sciad.ops.pseudoinverse import lstsq_p, pinv_p
@@ -239,9 +241,24 @@ def eigvals(a):
 @implements(np.linalg.svd)
 def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
     a = _matrix(a, "svd")
+    if hermitian:
+        return _hermitian_svd(a, compute_uv)
     if not compute_uv:
         return singular_values(a)
     return SVDResult(*svd_p(a, full=bool(full_matrices), vectors=True))
+
+
+def _hermitian_svd(a, compute_uv):
+    """From the eigenvalues w: s = |w| and V = U sign(w)."""
+    w, u = eigh_p(_square(a, "svd"), lower=True, vectors=compute_uv)
+    size = absolute(w)
+    order = plain(size, "np.linalg.svd(hermitian=True)").argsort(axis=-1)[..., ::-1]
+    s = sorting.take_along_axis(size, order, -1)
+    if not compute_uv:
+        return s
+    signs = sorting.take_along_axis(sign(w), order, -1)
+    u = sorting.take_along_axis(u, order[..., None, :], -1)
+    return SVDResult(u, s, _adjoint(u * reshape(signs, (*signs.shape[:-1], 1, -1))))
 
 
 @implements(np.linalg.svdvals)
@@ -282,7 +299,9 @@ def trace(x, *, offset=0):
 
 @implements(np.linalg.diagonal)
 def diagonal(x, *, offset=0):
-    return _diagonal(x, offset, "diagonal")
+    x = as_array(x)
+    require_matrix(x, "diagonal")
+    return np.diagonal(x, offset, -2, -1)
 
 
 def _diagonal(x, offset, name):
@@ -327,4 +346,4 @@ def vecdot(x1, x2, axis=-1):
 def matrix_transpose(x):
     x = as_array(x)
     require_matrix(x, "matrix_transpose")
-    return _swap(x)
+    return np.swapaxes(x, -1, -2)

@@ -4,6 +4,8 @@ import numpy as np
 
 from sciad.core.array import Array, plain
 from sciad.core.errors import ArgumentError, LostGradientError, at_line
+from sciad.core.graph import shape_of
+from sciad.core.primitive import refused
 from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.selection import _branch
 from sciad.ops import elementwise as e
@@ -117,8 +119,16 @@ def apply_over_axes(func, a, axes):
 
 @implements(np.lib.stride_tricks.sliding_window_view)
 def sliding_window_view(x, window_shape, axis=None):
-    """The windows as values (NumPy's are read-only views)."""
+    """The windows, as a view that cannot be written."""
     x = as_array(x)
+    if not isinstance(x, Array):
+        return _windows(x, window_shape, axis)
+    return views.computed(x, lambda x: _windows(x, window_shape, axis), "window",
+                          lambda x: np.lib.stride_tricks.sliding_window_view(
+                              x, window_shape, axis))
+
+
+def _windows(x, window_shape, axis):
     sizes = window_shape if isinstance(window_shape, (tuple, list)) else (window_shape,)
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     if len(sizes) != len(axes):
@@ -149,14 +159,15 @@ def fill_diagonal(a, val):
 
 def _writable(x, name):
     if not isinstance(x, Array):
-        raise LostGradientError(f"np.{name} would write a differentiated value into a plain array"
-                                f"{at_line()}; make the array with `from sciad import numpy as np`")
+        raise refused(LostGradientError(
+            f"np.{name} would write a differentiated value into a plain array"
+            f"{at_line()}; make the array with `from sciad import numpy as np`"))
 
 
 @implements(np.choose)
 def choose(a, choices, *, mode="raise"):
     """Entry i is ``choices[a[i]][i]``."""
-    a, choices = as_array(a), [as_array(x) for x in choices]
+    a, choices = as_array(a), [_branch(x) for x in choices]
     count = len(choices)
     if mode == "wrap":
         a = a % count
@@ -167,10 +178,10 @@ def choose(a, choices, *, mode="raise"):
         if np.any((places < 0) | (places >= count)):
             raise ArgumentError(f"choose: an index is not in [0, {count}){at_line()}; or give "
                                 "mode='clip'")
-    out = choices[-1]
+    out = choices[-1] if count > 1 else as_array(choices[-1]).copy()
     for k in range(count - 2, -1, -1):
         out = e.where(e.equal(a, k), choices[k], out)
-    return broadcast_to(out, np.broadcast_shapes(a.shape, *(x.shape for x in choices)))
+    return broadcast_to(out, np.broadcast_shapes(a.shape, *map(shape_of, choices)))
 
 
 @implements(np.compress)

@@ -4,12 +4,14 @@ import string
 
 import numpy as np
 
+from sciad.core.array import Array
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import einsum as contraction
-from sciad.ops import products
+from sciad.ops import products, views
 from sciad.ops.elementwise import conj
 from sciad.ops.indexing import read
+from sciad.ops.operators import axes_view
 from sciad.ops.shape import normalize_axis, reshape, stack, transpose
 
 
@@ -46,7 +48,28 @@ def einsum(*operands, optimize=None):
         subscripts, operands = operands[0], operands[1:]
     else:
         subscripts, operands = contraction.subscripts_of(operands)
-    return contraction.einsum(subscripts, *map(as_array, operands))
+    operands = [as_array(x) for x in operands]
+    if len(operands) == 1 and isinstance(operands[0], Array):
+        return _of_one(subscripts, operands[0])
+    return contraction.einsum(subscripts, *operands)
+
+
+def _is_view(subscripts, blank) -> bool:
+    try:
+        return np.may_share_memory(np.einsum(subscripts, blank), blank)
+    except ValueError:
+        return False  # the contraction tells what is wrong
+
+
+def _of_one(subscripts, x):
+    """The einsum of one operand: a view unless it sums, as in NumPy."""
+    if not _is_view(subscripts, np.empty(x.shape, np.int8)):
+        return contraction.einsum(subscripts, x)
+    term, arrow, output = subscripts.replace(" ", "").partition("->")
+    if arrow and "." not in term and len(output) == len(term):
+        return axes_view(x, tuple(map(term.index, output)))
+    places = np.einsum(subscripts, np.arange(x.size).reshape(x.shape))
+    return views.make_view(x, views.Link("gather", places))
 
 
 @implements(np.tensordot)

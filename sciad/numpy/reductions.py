@@ -4,6 +4,7 @@ import numpy as np
 
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
+from sciad.ops import elementwise as e
 from sciad.ops import reduce, running
 from sciad.ops.shape import broadcast_to, concatenate, reshape
 
@@ -17,19 +18,40 @@ def _flag(keepdims) -> bool:
     return keepdims is not np._NoValue and bool(keepdims)
 
 
+def chosen(a, where, blank):
+    """`a` where `where` holds, `blank` elsewhere."""
+    return a if where is True or where is np._NoValue else e.where(as_array(where), a, blank)
+
+
+def started(combine, out, initial):
+    """A reduced value, with the one that the reduction starts from."""
+    return out if initial is None or initial is np._NoValue else combine(out, initial)
+
+
 @implements(np.sum)
-def sum(a, axis=None, dtype=None, *, keepdims=False):
-    return reduce.sum_(_cast(a, dtype), axis, _flag(keepdims))
-
-
-@implements(np.mean)
-def mean(a, axis=None, dtype=None, *, keepdims=False):
-    return reduce.mean(_cast(a, dtype), axis, _flag(keepdims))
+def sum(a, axis=None, dtype=None, *, keepdims=False, initial=np._NoValue, where=True):
+    a = chosen(_cast(a, dtype), where, 0)
+    return started(e.add, reduce.sum_(a, axis, _flag(keepdims)), initial)
 
 
 @implements(np.prod)
-def prod(a, axis=None, dtype=None, *, keepdims=False):
-    return reduce.prod(_cast(a, dtype), axis, _flag(keepdims))
+def prod(a, axis=None, dtype=None, *, keepdims=False, initial=np._NoValue, where=True):
+    a = chosen(_cast(a, dtype), where, 1)
+    return started(e.multiply, reduce.prod(a, axis, _flag(keepdims)), initial)
+
+
+@implements(np.mean)
+def mean(a, axis=None, dtype=None, *, keepdims=False, where=True):
+    a, keepdims = _cast(a, dtype), _flag(keepdims)
+    if where is True:
+        return reduce.mean(a, axis, keepdims)
+    return reduce.sum_(chosen(a, where, 0), axis, keepdims) / _count(a, axis, keepdims, where)
+
+
+def _count(a, axis, keepdims, where):
+    """How many entries count."""
+    where = broadcast_to(as_array(where), a.shape)
+    return reduce.sum_(where, axis, keepdims).astype(np.empty(0, a.dtype).real.dtype)
 
 
 @implements(np.cumsum)
@@ -90,24 +112,58 @@ def _weights(weights, a, axis):
     return broadcast_to(reshape(weights, shape), a.shape)
 
 
+def _correction(ddof, correction):
+    return ddof if correction is np._NoValue else correction
+
+
 @implements(np.var)
-def var(a, axis=None, *, ddof=0, keepdims=False):
-    return reduce.var(as_array(a), axis, ddof, _flag(keepdims))
+def var(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=np._NoValue,
+        correction=np._NoValue):
+    a, keepdims = _cast(a, dtype), _flag(keepdims)
+    ddof = _correction(ddof, correction)
+    if where is True and mean is np._NoValue:
+        return reduce.var(a, axis, ddof, keepdims)
+    about = _mean(a, axis, keepdims=True, where=where) if mean is np._NoValue else as_array(mean)
+    centred = chosen(a - about, where, 0.0)
+    squares = abs(centred) ** 2 if a.dtype.kind == "c" else centred * centred
+    return reduce.sum_(squares, axis, keepdims) / (_count(a, axis, keepdims, where) - ddof)
+
+
+_mean = mean
 
 
 @implements(np.std)
-def std(a, axis=None, *, ddof=0, keepdims=False):
-    return reduce.std(as_array(a), axis, ddof, _flag(keepdims))
+def std(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=np._NoValue,
+        correction=np._NoValue):
+    if where is True and mean is np._NoValue:
+        return reduce.std(_cast(a, dtype), axis, _correction(ddof, correction), _flag(keepdims))
+    return e.sqrt(var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean,
+                      correction=correction))
+
+
+def extremum(function, combine, a, axis, keepdims, initial, where):
+    """max, min and the like: with ``where=`` an initial value stands for what is left out."""
+    if where is not True and where is not np._NoValue:
+        if initial is np._NoValue or initial is None:
+            raise ArgumentError(f"{combine.name}: where= needs initial=, the value for lines "
+                                f"without entries{at_line()}")
+        a = chosen(a, where, initial)
+    if not a.size and initial is not np._NoValue and initial is not None:
+        axes = reduce.axes_of(axis, a.ndim, combine.name)
+        kept = tuple(1 if k in axes else n for k, n in enumerate(a.shape))
+        shape = kept if keepdims else tuple(n for k, n in enumerate(kept) if k not in axes)
+        return broadcast_to(as_array(initial), shape)
+    return started(combine, function(a, axis, keepdims), initial)
 
 
 @implements(np.max)
-def max(a, axis=None, *, keepdims=False):
-    return reduce.max_(as_array(a), axis, _flag(keepdims))
+def max(a, axis=None, *, keepdims=False, initial=np._NoValue, where=True):
+    return extremum(reduce.max_, e.maximum, as_array(a), axis, _flag(keepdims), initial, where)
 
 
 @implements(np.min)
-def min(a, axis=None, *, keepdims=False):
-    return reduce.min_(as_array(a), axis, _flag(keepdims))
+def min(a, axis=None, *, keepdims=False, initial=np._NoValue, where=True):
+    return extremum(reduce.min_, e.minimum, as_array(a), axis, _flag(keepdims), initial, where)
 
 
 amax = implements(np.amax)(max.__wrapped__)
@@ -115,13 +171,13 @@ amin = implements(np.amin)(min.__wrapped__)
 
 
 @implements(np.any)
-def any(a, axis=None, *, keepdims=False):
-    return reduce.any_(as_array(a), axis, _flag(keepdims))
+def any(a, axis=None, *, keepdims=False, where=True):
+    return reduce.any_(chosen(as_array(a), where, False), axis, _flag(keepdims))
 
 
 @implements(np.all)
-def all(a, axis=None, *, keepdims=False):
-    return reduce.all_(as_array(a), axis, _flag(keepdims))
+def all(a, axis=None, *, keepdims=False, where=True):
+    return reduce.all_(chosen(as_array(a), where, True), axis, _flag(keepdims))
 
 
 @implements(np.argmax)

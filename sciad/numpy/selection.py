@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sciad.core.array import plain
+from sciad.core.array import Array, plain
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import elementwise as e
@@ -69,7 +69,7 @@ def isrealobj(x):
 
 @implements(np.result_type)
 def result_type(*arrays_and_dtypes):
-    return np.result_type(*(x.dtype if hasattr(x, "dtype") else x for x in arrays_and_dtypes))
+    return np.result_type(*(x.dtype if isinstance(x, Array) else x for x in arrays_and_dtypes))
 
 
 @implements(np.allclose)

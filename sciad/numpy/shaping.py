@@ -4,7 +4,7 @@ import numpy as np
 
 from sciad.core.array import Array
 from sciad.core.errors import ArgumentError, at_line
-from sciad.numpy.dispatch import as_array, implements
+from sciad.numpy.dispatch import as_array, implements, require_cpu
 from sciad.ops import shape as shapes
 from sciad.ops.indexing import read
 from sciad.ops.operators import axes_view, reshape_view, swap_view
@@ -46,8 +46,9 @@ def matrix_transpose(x, /):
 
 
 @implements(np.astype)
-def astype(x, dtype, /, *, copy=True):
+def astype(x, dtype, /, *, copy=True, device=None):
     x = as_array(x)
+    require_cpu(device, "astype")
     return x if not copy and x.dtype == dtype else x.astype(dtype)
 
 
@@ -103,17 +104,17 @@ def flip(m, axis=None):
     return m[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(m.ndim))]
 
 
-@implements(np.concatenate)
+@implements(np.concatenate, fresh=True)
 def concatenate(arrays, axis=0, *, dtype=None):
     return _cast(shapes.concatenate([as_array(x) for x in arrays], axis), dtype)
 
 
-@implements(np.stack)
+@implements(np.stack, fresh=True)
 def stack(arrays, axis=0, *, dtype=None):
     return _cast(shapes.stack([as_array(x) for x in arrays], axis), dtype)
 
 
-@implements(np.column_stack)
+@implements(np.column_stack, fresh=True)
 def column_stack(tup):
     columns = [as_array(x) for x in tup]
     return shapes.concatenate(
@@ -129,6 +130,7 @@ def roll(a, shift, axis=None):
     a = as_array(a)
     if axis is None:
         return shapes.reshape(roll(shapes.reshape(a, (-1,)), int(np.sum(shift)), 0), a.shape)
+    a = a.copy() if isinstance(a, Array) else a
     for k, by in np.broadcast(axis, shift):
         k = shapes.normalize_axis(int(k), a.ndim, "roll")
         extent = a.shape[k]

@@ -1,14 +1,14 @@
-"""More ufuncs, and the ufunc methods accumulate, outer, reduce and at."""
+"""More ufuncs."""
 
 import operator
 
 import numpy as np
 
-from sciad.core.array import UFUNC_METHODS, UFUNCS, Array
-from sciad.core.errors import LostGradientError, NoRuleError, at_line
+from sciad.core.array import LATE_RULES, UFUNCS, Array, plain
+from sciad.core.primitive import Primitive, bind
 from sciad.numpy.dispatch import as_array, implements
+from sciad.ops import bits, functions, products, reduce
 from sciad.ops import elementwise as e
-from sciad.ops import functions, indexing, products, reduce, running, views
 from sciad.ops.operators import _simple, _unary
 from sciad.ops.shape import expand_dims, reshape
 
@@ -50,18 +50,25 @@ def isreal(x):
 
 @implements(np.isposinf)
 def isposinf(x):
-    return e.equal(as_array(x), np.inf)
+    functions.require_real("np.isposinf", x := as_array(x))
+    return e.equal(x, np.inf)
 
 
 @implements(np.isneginf)
 def isneginf(x):
-    return e.equal(as_array(x), -np.inf)
+    functions.require_real("np.isneginf", x := as_array(x))
+    return e.equal(x, -np.inf)
 
 
 @implements(np.real_if_close)
-def real_if_close(a):
-    raise NoRuleError("np.real_if_close chooses the dtype by the values, so it has no derivative"
-                      f"{at_line()}; use np.real")
+def real_if_close(a, tol=100):
+    """Whether the result is complex depends on the values."""
+    a = as_array(a)
+    if a.dtype.kind != "c":
+        return a
+    parts = plain(a, "np.real_if_close, whose dtype depends on its values,").imag
+    limit = tol * np.finfo(parts.dtype).eps if tol > 1 else tol
+    return a.real if np.all(np.absolute(parts) < limit) else a
 
 
 # --- ufuncs ---------------------------------------------------------------------------------------
@@ -70,9 +77,26 @@ def real_if_close(a):
 def _packed(rule):
     """`rule` on operands of which some may be lists or object arrays."""
 
-    def call(*args):
+    def call(*args, **keywords):
         return rule(*(x if isinstance(x, (Array, bool, int, float, complex)) else as_array(x)
-                      for x in args))
+                      for x in args), **keywords)
+
+    call.keywords = getattr(rule, "keywords", ())
+    return call
+
+
+_LISTS = frozenset({list, tuple})
+
+
+def _unlisted(primitive):
+    """A primitive on operands of which some may be lists."""
+    if primitive.fun.nin == 1:
+        return lambda x: bind(primitive, (as_array(x) if type(x) in _LISTS else x,), {})
+
+    def call(x, y):
+        if type(x) in _LISTS or type(y) in _LISTS:
+            x, y = (as_array(v) if type(v) in _LISTS else v for v in (x, y))
+        return bind(primitive, (x, y), {})
 
     return call
 
@@ -81,25 +105,19 @@ def _divmod(x, y):
     return e.floor_divide(x, y), e.remainder(x, y)
 
 
-def _vecdot(a, b):
-    """sum conj(a) b over the last axis."""
-    return reduce.sum_((e.conj(a) if a.dtype.kind == "c" else a) * b, -1)
+def _vecdot(a, b, axis=-1, keepdims=False):
+    """sum conj(a) b over an axis."""
+    return reduce.sum_((e.conj(a) if a.dtype.kind == "c" else a) * b, axis, keepdims)
 
 
-def _ldexp(x, n):
-    return x * e.power(2.0, n)
+_vecdot.keywords = ("axis", "keepdims")  # type: ignore[attr-defined]
 
 
-def _bitwise(ufunc, logical):
-    """Of truth values; integers are never differentiated, so they come here only recorded."""
-
-    def rule(*args):
-        if any(x.dtype != np.bool_ for x in args if hasattr(x, "dtype")):
-            raise NoRuleError(f"np.{ufunc.__name__} of other than truth values has no rule in "
-                              f"sciad{at_line()}")
-        return logical(*args)
-
-    return rule
+def _float_power(x, y):
+    """In double precision at least."""
+    x, y = (v if isinstance(v, (bool, int, float, complex)) else as_array(v) for v in (x, y))
+    dtype = np.result_type(*(getattr(v, "dtype", type(v)) for v in (x, y)), np.float64)
+    return np.power(*(v.astype(dtype) if hasattr(v, "dtype") else v for v in (x, y)))
 
 
 def _matvec(a, b):
@@ -124,10 +142,19 @@ def _install_ufuncs():
     for ufunc, primitive in functions.PRIMITIVES.items():
         UFUNCS[ufunc] = _unary(primitive) if ufunc.nin == 1 and _simple(primitive) else primitive
     UFUNCS[np.divmod] = _packed(_divmod)
-    UFUNCS[np.ldexp] = _packed(_ldexp)
-    for ufunc, logical in [(np.bitwise_and, e.logical_and), (np.bitwise_or, e.logical_or),
-                           (np.bitwise_xor, e.logical_xor), (np.invert, e.logical_not)]:
-        UFUNCS[ufunc] = _bitwise(ufunc, logical)
+    UFUNCS[np.float_power] = _float_power
+    for primitive in (functions.gcd, functions.lcm, functions.bitwise_count):
+        UFUNCS[primitive.fun] = bits.either(f"np.{primitive.name}", None, primitive)
+    for ufunc, logical, bitwise in [
+        (np.bitwise_and, e.logical_and, bits.bitwise_and),
+        (np.bitwise_or, e.logical_or, bits.bitwise_or),
+        (np.bitwise_xor, e.logical_xor, bits.bitwise_xor), (np.invert, e.logical_not, bits.invert),
+        (np.left_shift, None, bits.left_shift), (np.right_shift, None, bits.right_shift),
+    ]:
+        UFUNCS[ufunc] = bits.either(f"np.{ufunc.__name__}", logical, bitwise)
+    for ufunc, rule in list(UFUNCS.items()):
+        if isinstance(rule, Primitive):
+            UFUNCS[ufunc] = _unlisted(rule)
     for name, rule in [("vecdot", _vecdot), ("matvec", _matvec), ("vecmat", _vecmat)]:
         if hasattr(np, name):
             UFUNCS[getattr(np, name)] = _packed(rule)
@@ -141,88 +168,6 @@ def _method(rule):
     return lambda self: rule(self)
 
 
-# --- methods --------------------------------------------------------------------------------------
-
-
-def _reduce(ufunc, function):
-    def rule(x, axis=0, keepdims=False, **unknown):
-        _refuse(ufunc, "reduce", unknown)
-        return function(as_array(x), axis=axis, keepdims=keepdims)
-
-    UFUNC_METHODS[ufunc, "reduce"] = rule
-
-
-def _accumulate(ufunc, function):
-    def rule(x, axis=0, **unknown):
-        _refuse(ufunc, "accumulate", unknown)
-        return function(as_array(x), axis)
-
-    UFUNC_METHODS[ufunc, "accumulate"] = rule
-
-
-def _outer(ufunc):
-    def rule(a, b, **unknown):
-        _refuse(ufunc, "outer", unknown)
-        a, b = as_array(a), as_array(b)
-        return ufunc(reshape(a, a.shape + (1,) * b.ndim), b)
-
-    UFUNC_METHODS[ufunc, "outer"] = rule
-
-
-def _at(ufunc, change):
-    """``ufunc.at(x, index, v)``: an assignment in which repeated indices act one by one."""
-
-    def rule(x, index, *v):
-        if not isinstance(x, Array):
-            raise LostGradientError(
-                f"np.{ufunc.__name__}.at would write a differentiated value into a plain array"
-                f"{at_line()}; make the array with `from sciad import numpy as np`")
-        views.write(x, Ellipsis, change(x, index, *map(as_array, v)))
-
-    UFUNC_METHODS[ufunc, "at"] = rule
-
-
-def _once(ufunc):
-    """The change of ``ufunc.at`` where no index repeats."""
-
-    def change(x, index, *v):
-        blank = np.zeros(x.shape, np.intp)
-        np.add.at(blank, index, 1)
-        if blank.max(initial=0) > 1:
-            raise NoRuleError(f"np.{ufunc.__name__}.at with a repeated index has no rule in sciad"
-                              f"{at_line()}; write the loop over the entries")
-        return indexing.index_set(x, ufunc(indexing.read(x, index), *v), index)
-
-    return change
-
-
-def _refuse(ufunc, method, unknown):
-    if unknown:
-        raise NoRuleError(f"np.{ufunc.__name__}.{method} of a differentiated value does not take "
-                          f"{', '.join(unknown)}{at_line()}")
-
-
-def _install_methods():
-    for ufunc, function in [
-        (np.add, reduce.sum_), (np.multiply, reduce.prod), (np.maximum, reduce.max_),
-        (np.minimum, reduce.min_), (np.logical_and, reduce.all_), (np.logical_or, reduce.any_),
-        (np.logaddexp, running.logsumexp),
-    ]:
-        _reduce(ufunc, function)
-    for ufunc, function in [
-        (np.add, reduce.cumsum), (np.multiply, running.cumprod),
-        (np.maximum, running.cummax), (np.minimum, running.cummin),
-    ]:
-        _accumulate(ufunc, function)
-    for ufunc in list(UFUNCS):
-        if ufunc.nin == 2 and ufunc.nout == 1 and ufunc.signature is None:
-            _outer(ufunc)
-    _at(np.add, lambda x, index, v: indexing.index_add(x, v, index))
-    _at(np.subtract, lambda x, index, v: indexing.index_add(x, -v, index))
-    for ufunc in [np.multiply, np.divide, np.maximum, np.minimum, np.power, np.negative, np.exp,
-                  np.sqrt, np.square]:
-        _at(ufunc, _once(ufunc))
-
-
 _install_ufuncs()
-_install_methods()
+LATE_RULES.update({"scipy.special": "sciad.special", "scipy.special._ufuncs": "sciad.special",
+                   "scipy.special._special_ufuncs": "sciad.special"})

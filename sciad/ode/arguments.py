@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sciad.core import tree
 from sciad.core.array import Array, has_data, plain
+from sciad.core.backend import home_of
 from sciad.core.errors import ArgumentError, DTypeError, at_line
 from sciad.core.primitive import pack
 from sciad.core.structure import Frozen
@@ -68,7 +70,17 @@ def vector(x, name):
     return x
 
 
+def require_host(x, name):
+    """Raise where an argument, or a part of it, lives on a device."""
+    home = home_of(*tree.flatten(x)[0])
+    if home is not None and home.evaluate is None:
+        raise DTypeError(f"solve_ivp: {name} holds an array of {home.name}, but solve_ivp runs on "
+                         f"the CPU{at_line()}; pass {home.name}.asnumpy(...) of it, or write the "
+                         "steps as operations on the device")
+
+
 def _floats(x, name):
+    require_host(x, name)
     if not isinstance(x, Array):
         x = np.asarray(x)
         x = pack(x) if x.dtype.hasobject and x.size else x
@@ -171,6 +183,7 @@ def arguments(args) -> tuple:
     """A tuple or list holds the arguments; anything else is the one argument."""
     if args is None:
         return ()
+    require_host(args, "args")
     return tuple(args) if isinstance(args, (tuple, list)) else (args,)
 
 

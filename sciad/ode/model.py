@@ -48,6 +48,7 @@ from sciad.compiler.values import (
 )
 from sciad.core import tree
 from sciad.core.array import Array
+from sciad.core.derivatives import cotangent_graph, tangent_graph
 from sciad.core.errors import DTypeError, RecordError, SciadError, at_line
 from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
 from sciad.core.primitive import pack
@@ -55,7 +56,6 @@ from sciad.core.record import record_leaves
 from sciad.core.rules import is_complex
 from sciad.ode import kernels
 from sciad.ode.callback import SIGNATURES, CallbackModel, derivative, pick
-from sciad.ops.derivatives import cotangent_graph, tangent_graph
 
 _MOST_INLINED = 40
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from sciad.compiler.values import FIRST_STATUS
 from sciad.core.array import Array, plain
+from sciad.core.capacity import capacity
 from sciad.core.errors import ArgumentError, RecordError, at_line
 from sciad.core.transforms import stop_gradient
 from sciad.ode import arguments as _arguments
@@ -17,7 +18,6 @@ from sciad.ode.model import CallbackModel, Model, called_back, model_of
 from sciad.ode.program import step
 from sciad.ode.solution import METHODS, failure, march, march_p, padded, replay_p, solution_p
 from sciad.ops import shape
-from sciad.ops.control import Capacity
 from sciad.ops.indexing import index_set
 
 REGISTERED = (_lowering,)
@@ -269,7 +269,7 @@ class _Problem:
         out, ts, ys, counters = march_p(
             stop_gradient(self.t0), stop_gradient(self.t1), rtol, first_step, max_step, *fixed,
             atol, *map(stop_gradient, self.leaves), **self.params, max_steps=max_steps,
-            capacity=Capacity.value)
+            capacity=capacity())
         count = counters[1]
         out = self._differentiable(out, ys, count, self._steps_of(ts, count), self.t_eval)
         return self._result(self.t_eval, out, ts, counters)

@@ -3,8 +3,8 @@
 Importing this package gives `sciad.core.array.Array` its operators.
 """
 
-from sciad.ops import control, create, factor, operators
+from sciad.ops import control, create, device, factor, operators
 
 operators.install()
 
-__all__ = ["control", "create", "factor", "operators"]
+__all__ = ["control", "create", "device", "factor", "operators"]

@@ -7,8 +7,8 @@ S.-X. Zhang, "Automatic differentiation for complex valued SVD" (2019).
 
 Gauge. Complex eigenvectors of Hermitian matrices and complex singular vectors carry a phase that
 the matrix does not fix. A result that depends on it has no derivative: reverse mode raises. So do
-the vectors of repeated values (in forward mode their tangents are NaN); the values themselves are
-fine (the derivative is that of the functions symmetric in them, such as their sum).
+the vectors of repeated values (in forward mode their tangents are NaN), and a result that tells
+repeated values apart; functions symmetric in them, such as their sum, have a derivative.
 
 As in LAPACK, `cholesky` and `eigh` read one triangle of their operand, and the derivative belongs
 to that triangle: the upper one receives 0, the real parts of the diagonal count.
@@ -17,13 +17,15 @@ to that triangle: the upper one receives 0, the real parts of the diagonal count
 import numpy as np
 
 from sciad.core.array import Array, has_data, plain
+from sciad.core.backend import beside
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
-from sciad.core.rules import General, is_complex
-from sciad.ops.elementwise import absolute, conj, equal, where
+from sciad.core.rules import Constant, General, is_complex
+from sciad.ops.elementwise import absolute, conj, equal, logical_and, logical_not, logical_or, where
 from sciad.ops.factor import solve_p
-from sciad.ops.products import _adjoint, matmul_p
-from sciad.ops.reduce import argmax, sum_
+from sciad.ops.guards import known, require
+from sciad.ops.products import _adjoint, _swap, matmul_p
+from sciad.ops.reduce import all_, any_, argmax, max_, sum_
 
 
 def require_square(a, name):
@@ -56,7 +58,7 @@ def row(x):
 
 def on_diagonal(x):
     """Diagonal matrices of the last axis."""
-    return column(x) * np.eye(x.shape[-1], dtype=_real_dtype(x.dtype))
+    return column(x) * beside(np.eye(x.shape[-1], dtype=_real_dtype(x.dtype)), x)
 
 
 def diagonal_of(x):
@@ -72,21 +74,23 @@ def real_of(x):
     return x.real if is_complex(x) else x
 
 
-def lower_half(n, dtype):
-    """A mask: 1 below the diagonal, 1/2 on it."""
-    return (np.tril(np.ones((n, n)), -1) + 0.5 * np.eye(n)).astype(_real_dtype(dtype))
+def lower_half(x):
+    """A mask for square matrices `x`: 1 below the diagonal, 1/2 on it."""
+    n = x.shape[-1]
+    mask = (np.tril(np.ones((n, n)), -1) + 0.5 * np.eye(n)).astype(_real_dtype(x.dtype))
+    return beside(mask, x)
 
 
 def _from_triangle(a, lower=True):
     """The Hermitian matrix whose one triangle is that of `a`."""
-    half = lower_half(a.shape[-1], a.dtype)
+    half = lower_half(a)
     part = a * (half if lower else half.T)
     return part + _adjoint(part)
 
 
 def _to_triangle(g, lower=True):
     """The adjoint of `_from_triangle`."""
-    half = lower_half(g.shape[-1], g.dtype)
+    half = lower_half(g)
     return (g + _adjoint(g)) * (half if lower else half.T)
 
 
@@ -106,12 +110,12 @@ def right_divide(b, a):
 def _cholesky_jvp(tangents, factor, args, params):
     change = _from_triangle(tangents[0])
     inner = right_divide(solve_p(factor, change), _adjoint(factor))
-    return matmul_p(factor, inner * lower_half(factor.shape[-1], factor.dtype))
+    return matmul_p(factor, inner * lower_half(factor))
 
 
 def _cholesky_vjp(g, needs, factor, args, params):
     adjoint = _adjoint(factor)
-    inner = matmul_p(adjoint, g) * lower_half(factor.shape[-1], factor.dtype)
+    inner = matmul_p(adjoint, g) * lower_half(factor)
     return [_to_triangle(right_divide(solve_p(adjoint, inner), factor))]
 
 
@@ -130,23 +134,24 @@ cholesky_p = General("cholesky", np.linalg.cholesky, lambda a: Type(a.shape, a.d
 
 
 def _upper_part(c):
-    half = lower_half(c.shape[-1], c.dtype)
+    half = lower_half(c)
     return c * half.T + _adjoint(c * half)
 
 
-def _require_columns(r):
-    """Raise where the columns are linearly dependent."""
-    if has_data(r):
-        size = np.abs(np.asarray(plain(diagonal_of(r))))
-        top = np.max(size, axis=-1, initial=0.0, keepdims=True)
-        if np.any(size <= np.finfo(size.dtype).eps * top):
-            raise ArgumentError(f"qr: linearly dependent columns, so that Q has no derivative"
-                                f"{at_line()}; pinv and lstsq have one at constant rank")
+def _with_columns(r):
+    """R, whose columns must be linearly independent."""
+    (diagonal,) = known(diagonal_of(r))
+    if not diagonal.shape[-1]:
+        return r
+    size = absolute(diagonal)
+    low = 10 * size.shape[-1] * float(np.finfo(size.dtype).eps) * max_(size, -1, keepdims=True)
+    return require(r, all_(size > low),
+                   "qr: linearly dependent columns, so that Q has no derivative; pinv and lstsq "
+                   "have one at constant rank")
 
 
 def _qr_jvp(tangents, out, args, params):
-    q, r = out
-    _require_columns(r)
+    q, r = out[0], _with_columns(out[1])
     change = right_divide(tangents[0], r)
     upper = _upper_part(matmul_p(_adjoint(q), change))
     return change - matmul_p(q, upper), matmul_p(upper, r)
@@ -154,8 +159,7 @@ def _qr_jvp(tangents, out, args, params):
 
 def _qr_vjp(cotangents, needs, out, args, params):
     gq, gr = cotangents
-    q, r = out
-    _require_columns(r)
+    q, r = out[0], _with_columns(out[1])
     n = 0.0
     if gr is not None:
         n = matmul_p(gr, _adjoint(r))
@@ -187,35 +191,57 @@ def inverse_gaps(values, couplings, scale, name=None):
     The vectors of repeated values with a coupling have no derivative. Backwards that raises, in
     the name of an operation; forwards, where a tangent may be one that nobody asked for, it is NaN.
     """
-    n = values.shape[-1]
+    repeated, bad = _degenerate(*known(values, couplings, scale))
+    skip = logical_or(repeated, np.eye(values.shape[-1], dtype=bool))
     gaps = row(values) - column(values)
-    skip = np.broadcast_to(np.eye(n, dtype=bool), gaps.shape)
-    bad = None
-    if has_data(values) and has_data(couplings):
-        spread = np.abs(plain(gaps))
-        size = np.max(np.abs(plain(scale)), axis=-1, initial=0.0)[..., None, None]
-        repeated = (spread <= 10 * n * np.finfo(spread.dtype).eps * size) & ~skip
-        strength = np.abs(plain(couplings))
-        floor = 100 * n * np.finfo(spread.dtype).eps * np.max(strength, initial=0.0)
-        bad = repeated & (strength + np.swapaxes(strength, -1, -2) > floor)
-        if name and np.any(bad):
-            raise ArgumentError(
-                f"{name}: the vectors of repeated values have no derivative{at_line()}; use the "
-                "values alone, or functions that do not need these vectors (solve, inv, pinv)")
-        skip = skip | repeated
     inverse = where(skip, 0.0, 1.0 / where(skip, 1.0, gaps))
-    return inverse if bad is None or not np.any(bad) else where(bad, np.nan, inverse)
+    if name is None:
+        return where(bad, np.nan, inverse) if not has_data(bad) or np.any(plain(bad)) else inverse
+    return require(inverse, logical_not(any_(bad)),
+                   f"{name}: the vectors of repeated values have no derivative; use the values "
+                   "alone, or functions that do not need these vectors (solve, inv, pinv)")
 
 
-def _refuse_gauge(phase, scale, name):
-    """Raise where a cotangent depends on the free phase of complex vectors."""
-    if not has_data(phase):
-        return
-    phase, size = np.abs(plain(phase)), np.max(np.abs(plain(scale)), initial=0.0)
-    if np.any(phase > 1e4 * np.finfo(phase.dtype).eps * max(size, np.finfo(phase.dtype).tiny)):
-        raise ArgumentError(
-            f"{name}: the result depends on the phase of complex vectors, which the matrix does "
-            f"not determine{at_line()}; use |v|**2 or products v v^H")
+def _degenerate(values, couplings, scale):
+    """Which pairs of values coincide, and which of these are coupled."""
+    n = values.shape[-1]
+    spread = absolute(row(values) - column(values))
+    eps = 10 * n * float(np.finfo(spread.dtype).eps)
+    off = ~np.eye(n, dtype=bool)
+    if not spread.size:
+        return off & False, off & False
+    size = column(column(max_(absolute(scale), -1)))
+    repeated = logical_and(spread <= eps * size, off)
+    strength = absolute(couplings)
+    coupled = strength + _swap(strength) > 10 * eps * max_(strength)
+    return repeated, logical_and(repeated, coupled)
+
+
+def symmetric_in(g, values, name):
+    """The cotangent of values, where those that repeat have the same: a result that tells them
+    apart has no derivative."""
+    seen, points = known(g, values)
+    n = values.shape[-1]
+    if n < 2 or not points.size:
+        return g
+    eps = float(np.finfo(points.dtype).eps)
+    spread = absolute(row(points) - column(points))
+    repeated = spread <= 10 * n * eps * column(column(max_(absolute(points), -1)))
+    apart = absolute(row(seen) - column(seen)) > eps**0.5 * max_(absolute(seen))
+    return require(g, logical_not(any_(logical_and(repeated, apart))),
+                   f"{name}: repeated values have no derivative one by one; functions symmetric in "
+                   "them have (their sum, the trace, the determinant, the Frobenius norm)")
+
+
+def without_phase(x, phase, scale, vectors, name):
+    """`x`; raises where a cotangent depends on the free phase of (complex) vectors."""
+    phase, scale = known(absolute(phase), absolute(scale))
+    if not phase.size:
+        return x
+    limit = 1e4 * float(np.finfo(vectors.dtype).eps) * max_(scale)
+    return require(x, all_(logical_or(phase <= limit, equal(phase, 0.0))),
+                   f"{name}: the result depends on the phase of complex vectors, which the matrix "
+                   "does not determine; use |v|**2 or products v v^H")
 
 
 def _recomputed(primitive, out, args, params):
@@ -238,11 +264,12 @@ def _eigh_jvp(tangents, out, args, params):
 def _eigh_vjp(cotangents, needs, out, args, params):
     gw, gv = cotangents
     w, v = _recomputed(eigh_p, out, args, params)
-    inner = 0.0 if gw is None else on_diagonal(gw)
+    inner = 0.0 if gw is None else on_diagonal(symmetric_in(gw, w, "eigh"))
     if gv is not None:
         coupling = matmul_p(_adjoint(v), gv)
         if is_complex(coupling):
-            _refuse_gauge(imag_of(diagonal_of(coupling)), coupling, "eigh")
+            coupling = without_phase(coupling, imag_of(diagonal_of(coupling)), coupling, v,
+                                     "eigh")
         inner = inner + coupling * inverse_gaps(w, coupling, w, "eigh")
     if is_complex(v):
         inner = inner.astype(v.dtype)
@@ -273,14 +300,32 @@ eigh_p = General("eigh", lambda a, lower, vectors: tuple(np.linalg.eigh(a, "L" i
 
 def _pivots(v):
     """1 at the largest real entry of each column, 0 elsewhere; and these entries."""
+    if not v.shape[-1]:
+        return real_of(v), real_of(v)[..., 0:0, :].sum(-2)
     size = absolute(v) * equal(v.imag, 0.0)
     rows = np.arange(v.shape[-2]).reshape(-1, 1)
-    mark = equal(rows, row(argmax(size, -2))) * np.ones((), _real_dtype(v.dtype))
+    mark = equal(rows, row(argmax(size, -2))).astype(_real_dtype(v.dtype))
     return mark, sum_(real_of(v) * mark, -2)
+
+
+reciprocal_condition = Constant("reciprocal_condition",
+                                lambda v: 1.0 / np.linalg.cond(v),
+                                lambda v: Type(v.shape[:-2], _real_dtype(v.dtype)))
+
+
+def _independent(v):
+    """The vectors, if there is a basis of them (a defective matrix has none)."""
+    if not v.shape[-1]:
+        return v
+    limit = 10.0 * float(np.finfo(v.dtype).eps) ** 0.5
+    return require(v, all_(reciprocal_condition(v) > limit),
+                   "eig: the matrix is defective or nearly so, and its eigenvalues have no "
+                   "derivative")
 
 
 def _eig_jvp(tangents, out, args, params):
     w, v = _recomputed(eig_p, out, args, params)
+    v = _independent(v)
     inner = solve_p(v, matmul_p(tangents[0], v))
     dw = diagonal_of(inner)
     if not params["vectors"]:
@@ -294,7 +339,8 @@ def _eig_jvp(tangents, out, args, params):
 def _eig_vjp(cotangents, needs, out, args, params):
     gw, gv = cotangents
     w, v = _recomputed(eig_p, out, args, params)
-    inner = 0.0 if gw is None else on_diagonal(gw)
+    v = _independent(v)
+    inner = 0.0 if gw is None else on_diagonal(symmetric_in(gw, w, "eig"))
     if gv is not None:
         mark, pivot = _pivots(v)
         h = sum_(conj(v) * gv, -2)

@@ -14,15 +14,15 @@ The third derivative is written for regular matrices; at a singular one it raise
 
 import numpy as np
 
-from sciad.core.array import has_data, plain
-from sciad.core.errors import ArgumentError, at_line
+from sciad.core.backend import beside
 from sciad.core.graph import Type
 from sciad.core.rules import General, is_complex
 from sciad.ops.decompositions import column, diagonal_of, imag_of, real_of
-from sciad.ops.elementwise import conj
+from sciad.ops.elementwise import conj, not_equal
 from sciad.ops.factor import solve_p
+from sciad.ops.guards import known, require
 from sciad.ops.products import _adjoint, _swap, matmul_p
-from sciad.ops.reduce import sum_
+from sciad.ops.reduce import all_, sum_
 
 
 def _like(g, x):
@@ -65,7 +65,7 @@ def _svd_parts(a):
 def _products_without(s, count):
     """p_i (count 1) or p_ij (count 2, diagonal 0): products of all s but these."""
     n = s.shape[-1]
-    eye = np.eye(n, dtype=bool)
+    eye = beside(np.eye(n, dtype=bool), s)
     if count == 1:
         return np.prod(np.where(eye, 1.0, s[..., None, :]), axis=-1)
     left_out = eye[:, None, :] | eye[None, :, :]
@@ -134,24 +134,24 @@ cofactor_change_p = General(
 # --- sign and logarithm: d log det A = tr(A^-1 dA) ------------------------------------------------
 
 
-def _require_regular(logabsdet):
-    if has_data(logabsdet) and np.any(np.isneginf(plain(logabsdet))):
-        raise ArgumentError(f"slogdet: the logarithm of a singular determinant has no derivative"
-                            f"{at_line()}; np.linalg.det has one")
+def _regular(a, logabsdet):
+    """`a`, where no determinant is 0."""
+    (size,) = known(logabsdet)
+    return require(a, all_(not_equal(size, -np.inf)),
+                   "slogdet: the logarithm of a singular determinant has no derivative; "
+                   "np.linalg.det has one")
 
 
 def _slogdet_jvp(tangents, out, args, params):
     sign, logabsdet = out
-    _require_regular(logabsdet)
-    slope = _trace(solve_p(args[0], tangents[0]))
+    slope = _trace(solve_p(_regular(args[0], logabsdet), tangents[0]))
     return (sign * imag_of(slope) * 1j if is_complex(sign) else None), real_of(slope)
 
 
 def _slogdet_vjp(cotangents, needs, out, args, params):
     gsign, glog = cotangents
     sign, logabsdet = out
-    a = args[0]
-    _require_regular(logabsdet)
+    a = _regular(args[0], logabsdet)
     eye = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
     slope = 0.0 if glog is None else glog
     if gsign is not None and is_complex(sign):

@@ -16,6 +16,7 @@ from sciad.core.rules import (
     Split,
     Tools,
     elementwise,
+    is_complex,
 )
 
 # --- arithmetic -----------------------------------------------------------------------------------
@@ -43,14 +44,20 @@ def _less_one(y):
     return where(equal(y, 0.0), 1.0, y - 1.0)
 
 
-def _nonzero(z):
-    """z, but 1 where it is 0: the slopes of hypot at the origin are 0, as the norm's."""
-    return where(equal(z, 0.0), 1.0, z)
+def _share_of(x, z):
+    """x / z, but 0 where z is 0: all derivatives of hypot at the origin are 0, as the norm's."""
+    origin = equal(z, 0.0)
+    return where(origin, 0.0, x / where(origin, 1.0, z))
 
 
 def _inverse(y):
     """1 / y, infinite for a plain number 0 as for an array of it."""
     return 1.0 / y if type(y) not in (float, int) or y else np.inf
+
+
+def _whole_power(x, n):
+    """x**n by NumPy's rules: a Python 0.0**-1 would raise."""
+    return (np.float64(x) if type(x) is float else x) ** n
 
 
 class IntegerPower(Elementwise):
@@ -59,7 +66,7 @@ class IntegerPower(Elementwise):
     __slots__ = ()
 
     def __init__(self):
-        super().__init__("integer_power", lambda x, n: x ** n, None)
+        super().__init__("integer_power", _whole_power, None)
 
     def _slope(self, x, n):
         return n * integer_power(x, n=n - 1) if n else 0.0 * x
@@ -85,16 +92,25 @@ sqrt = elementwise("sqrt", np.sqrt, lambda y, x: 0.5 / y)
 sin = elementwise("sin", np.sin, lambda y, x: cos(x))
 cos = elementwise("cos", np.cos, lambda y, x: -sin(x))
 tan = elementwise("tan", np.tan, lambda y, x: 1.0 + y * y)
-arcsin = elementwise("arcsin", np.arcsin, lambda y, x: 1.0 / sqrt(1.0 - x * x))
-arccos = elementwise("arccos", np.arccos, lambda y, x: -1.0 / sqrt(1.0 - x * x))
+arcsin = elementwise("arcsin", np.arcsin, lambda y, x: 1.0 / _root_of_rest(x))
+arccos = elementwise("arccos", np.arccos, lambda y, x: -1.0 / _root_of_rest(x))
 arctan = elementwise("arctan", np.arctan, lambda y, x: 1.0 / (1.0 + x * x))
 sinh = elementwise("sinh", np.sinh, lambda y, x: cosh(x))
 cosh = elementwise("cosh", np.cosh, lambda y, x: sinh(x))
 tanh = elementwise("tanh", np.tanh, lambda y, x: 1.0 - y * y)
 arctan2 = elementwise("arctan2", np.arctan2, lambda z, y, x: x / (x * x + y * y),
                       lambda z, y, x: -y / (x * x + y * y))
-hypot = elementwise("hypot", np.hypot, lambda z, x, y: x / _nonzero(z),
-                    lambda z, x, y: y / _nonzero(z))
+hypot = elementwise("hypot", np.hypot, lambda z, x, y: _share_of(x, z),
+                    lambda z, x, y: _share_of(y, z))
+
+
+
+def _root_of_rest(x):
+    """sqrt(1 - x^2); for complex x with the sign of the side of the cuts on which x lies."""
+    if not is_complex(x):
+        return sqrt(1.0 - x * x)
+    return sqrt(negative(x - 1.0)) * sqrt(x - -1.0)  # differences that keep the sign of a zero
+
 
 # --- comparison and logic -------------------------------------------------------------------------
 
@@ -111,7 +127,6 @@ logical_xor = ElementwiseConstant("logical_xor", np.logical_xor)
 isfinite = ElementwiseConstant("isfinite", np.isfinite)
 isnan = ElementwiseConstant("isnan", np.isnan)
 isinf = ElementwiseConstant("isinf", np.isinf)
-sign = ElementwiseConstant("sign", np.sign)
 floor = ElementwiseConstant("floor", np.floor)
 ceil = ElementwiseConstant("ceil", np.ceil)
 trunc = ElementwiseConstant("trunc", np.trunc)
@@ -127,10 +142,16 @@ def _share(z, x, y):
 
 
 class Choice(Elementwise):
-    """Elementwise choice of an operand."""
+    """Elementwise choice of an operand; the tangent of the other one is dropped, not multiplied
+    by zero, so that it may be infinite."""
 
     __slots__ = ()
     routes = True
+
+    def jvp(self, k, tangent, out, args, params):
+        share = self.partials[k](out, *args)
+        part = where(equal(share, 0.0), 0.0, tangent * share)
+        return part if part.shape == out.shape else Tools.broadcast_to(part, out.shape)
 
 
 maximum = Choice("maximum", np.maximum, _share, lambda z, x, y: _share(z, y, x))
@@ -170,6 +191,8 @@ where = Where("where", _where, None, None, None)
 
 def clip(x, low=None, high=None):
     """`x` held between bounds; at a bound the slope is 1/2, as at any tie."""
+    if low is None and high is None:
+        return x.copy()
     x = x if low is None else maximum(x, low)
     return x if high is None else minimum(x, high)
 
@@ -187,6 +210,26 @@ def _phase(y, x):
     return where(equal(y, 0.0), 0.0, conj(x) / safe)
 
 
+class Sign(Split):
+    """Of real numbers constant between the jumps; of complex ones z / |z|."""
+
+    __slots__ = ()
+
+    def jvp(self, k, tangent, out, args, params):
+        return super().jvp(k, tangent, out, args, params) if is_complex(out) else None
+
+    def vjp(self, k, cotangent, out, args, params):
+        return super().vjp(k, cotangent, out, args, params) if is_complex(out) else None
+
+
+def _half_inverse(x):
+    """1 / 2|x|, and 0 at 0."""
+    zero = equal(x, 0.0)
+    return where(zero, 0.0, 0.5 / where(zero, 1.0, absolute(x)))
+
+
+sign = Sign("sign", np.sign, (lambda y, x: _half_inverse(x),
+                              lambda y, x: -(y * y) * _half_inverse(x)))
 absolute = Split("absolute", np.absolute,
                  (lambda y, x: 0.5 * _phase(y, x), lambda y, x: 0.5 * conj(_phase(y, x))))
 conj = Split("conj", np.conjugate, (_zero, lambda y, x: 1.0))

@@ -13,6 +13,7 @@ with a Gauss-Legendre rule over at most a quarter period (24 points; |m| < 0.1: 
 
 import numpy as np
 
+from sciad.core.backend import only_on_host
 from sciad.core.rules import Elementwise
 from sciad.ops.elementwise import absolute, cos, less, sin, sqrt, where
 from sciad.ops.special import declare
@@ -67,6 +68,7 @@ class Moment(Elementwise):
 
 
 moment = Moment()
+only_on_host(moment)
 
 
 def _delta(phi, m):

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from sciad.core.array import Array
+from sciad.core.backend import as_operand
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
 from sciad.core.rules import General, is_complex
@@ -52,8 +52,7 @@ def solve(a, b):
     numpy.linalg.LinAlgError
         If a matrix is singular.
     """
-    a = a if isinstance(a, (Array, np.ndarray)) else np.asarray(a)
-    b = b if isinstance(b, (Array, np.ndarray)) else np.asarray(b)
+    a, b = as_operand(a), as_operand(b)
     if len(a.shape) < 2 or a.shape[-1] != a.shape[-2]:
         raise ArgumentError(f"solve: the matrix has shape {a.shape}, must be square{at_line()}")
     if not b.shape or b.shape[0 if len(b.shape) == 1 else -2] != a.shape[-1]:

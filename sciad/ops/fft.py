@@ -14,6 +14,7 @@ an entry stands alone (k = 0, and k = n/2 for even n) and 2 where its conjugate 
 
 import numpy as np
 
+from sciad.core.backend import beside
 from sciad.core.graph import Type
 from sciad.core.rules import Linear
 from sciad.ops.elementwise import conj, real
@@ -53,13 +54,13 @@ def _weights(n, axis, ndim):
 
 
 def _rfft_adjoint(g, x, n, axis, norm):
-    weights = _weights(n, axis, len(x.shape)).astype(x.dtype)
+    weights = beside(_weights(n, axis, len(x.shape)).astype(x.dtype), g)
     return irfft_p(g / weights, n=n, axis=axis, norm=SWAPPED[norm])
 
 
 def _irfft_adjoint(g, x, n, axis, norm):
     part = rfft_p(g, n=n, axis=axis, norm=SWAPPED[norm])
-    part = part * _weights(n, axis, len(x.shape)).astype(g.dtype)
+    part = part * beside(_weights(n, axis, len(x.shape)).astype(g.dtype), g)
     return part if x.dtype.kind == "c" else real(part)
 
 

@@ -6,7 +6,8 @@ copysign has slope 0 where its first operand is 0, as abs; fmax and fmin share a
 
 import numpy as np
 
-from sciad.core.rules import ElementwiseConstant, elementwise
+from sciad.core.errors import DTypeError, at_line
+from sciad.core.rules import SAME, ElementwiseConstant, elementwise, is_complex
 from sciad.ops.elementwise import (
     absolute,
     equal,
@@ -41,11 +42,35 @@ logaddexp = elementwise("logaddexp", np.logaddexp, lambda z, x, y: exp(x - _fini
 logaddexp2 = elementwise("logaddexp2", np.logaddexp2, lambda z, x, y: exp2(x - _finite(z)),
                          lambda z, x, y: exp2(y - _finite(z)))
 cbrt = elementwise("cbrt", np.cbrt, lambda y, x: 1.0 / (3.0 * y * y))
-arcsinh = elementwise("arcsinh", np.arcsinh, lambda y, x: 1.0 / sqrt(1.0 + x * x))
-arccosh = elementwise("arccosh", np.arccosh, lambda y, x: 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0)))
+# x - -1.0 keeps the sign of a zero imaginary part, which tells the side of a branch cut
+arcsinh = elementwise("arcsinh", np.arcsinh, lambda y, x: 1.0 / sqrt(x * x - -1.0))
+arccosh = elementwise("arccosh", np.arccosh, lambda y, x: 1.0 / (sqrt(x - 1.0) * sqrt(x - -1.0)))
 arctanh = elementwise("arctanh", np.arctanh, lambda y, x: 1.0 / (1.0 - x * x))
 copysign = elementwise("copysign", np.copysign, lambda z, x, y: sign(x) * copysign(1.0, y), None)
 signbit = ElementwiseConstant("signbit", np.signbit)
+nextafter = elementwise("nextafter", np.nextafter, SAME, None)
+spacing = ElementwiseConstant("spacing", np.spacing)
+gcd = ElementwiseConstant("gcd", np.gcd)
+lcm = ElementwiseConstant("lcm", np.lcm)
+bitwise_count = ElementwiseConstant("bitwise_count", np.bitwise_count)
+
+# --- x = m 2^n: the exponent is constant between its jumps ----------------------------------------
+
+
+def _two_to_the(n, x):
+    """2^n in the precision of x."""
+    return power(2.0, n if isinstance(n, int) else n.astype(x.dtype))
+
+
+exponent = ElementwiseConstant("exponent", lambda x: np.frexp(x)[1])
+mantissa = elementwise("mantissa", lambda x: np.frexp(x)[0],
+                       lambda m, x: _two_to_the(-exponent(x), x))
+ldexp = elementwise("ldexp", np.ldexp, lambda z, x, n: _two_to_the(n, x), None)
+
+
+def frexp(x):
+    return mantissa(x), exponent(x)
+
 
 # --- compositions ---------------------------------------------------------------------------------
 
@@ -54,11 +79,21 @@ def exp2(x):
     return power(2.0, x)
 
 
+def require_real(name, *operands):
+    """Raise where an operand is complex, which has no order and no whole part."""
+    for x in operands:
+        if is_complex(x):
+            raise DTypeError(f"{name} takes real numbers, got {getattr(x, 'dtype', 'complex')}"
+                             f"{at_line()}; use x.real or x.imag")
+
+
 def deg2rad(x):
+    require_real("deg2rad", x)
     return x * DEGREE
 
 
 def rad2deg(x):
+    require_real("rad2deg", x)
     return x * (1.0 / DEGREE)
 
 
@@ -72,8 +107,17 @@ def fmin(x, y):
     return minimum(where(isnan(x), y, x), where(isnan(y), x, y))
 
 
+def _of_one_dtype(x, y):
+    """Two operands of which one may be a Python number, which takes the dtype of the other."""
+    if isinstance(x, (bool, int, float)):
+        return np.asarray(x, y.dtype)[()], y
+    return x, np.asarray(y, x.dtype)[()] if isinstance(y, (bool, int, float)) else y
+
+
 def heaviside(x, h):
     """0 below zero, `h` at zero, 1 above; NaN at NaN."""
+    require_real("heaviside", x, h)
+    x, h = _of_one_dtype(x, h)
     return where(equal(x, 0.0), h, where(isnan(x), x, greater(x, 0.0)))
 
 
@@ -132,10 +176,10 @@ def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
 UFUNC_RULES = {
     np.exp2: exp2, np.deg2rad: deg2rad, np.radians: deg2rad, np.rad2deg: rad2deg,
     np.degrees: rad2deg, np.fmax: fmax, np.fmin: fmin, np.heaviside: heaviside, np.fmod: fmod,
-    np.modf: modf,
+    np.modf: modf, np.frexp: frexp,
 }
 """The ufuncs that are compositions."""
 
 PRIMITIVES = {p.fun: p for p in (logaddexp, logaddexp2, cbrt, arcsinh, arccosh, arctanh,
-                                 copysign, signbit)}
+                                 copysign, signbit, nextafter, spacing, ldexp)}
 """The ufuncs that are primitives, defined here."""

@@ -19,6 +19,7 @@ shape parameter raise.
 import numpy as np
 from scipy import special as sp
 
+from sciad.core.backend import only_on_host
 from sciad.core.errors import NoRuleError, at_line
 from sciad.core.rules import elementwise
 from sciad.ops.elementwise import exp, log, log1p
@@ -205,3 +206,5 @@ betainccinv = declare(
     "betainccinv", lambda x, a, b, p: -betainc_a(a, b, x) / _beta_density(a, b, x),
     lambda x, a, b, p: -betainc_b(a, b, x) / _beta_density(a, b, x),
     lambda x, a, b, p: -1.0 / _beta_density(a, b, x))
+
+only_on_host(gammainc_a, gammainc_aa, betainc_a, betainc_b, betainc_aa, betainc_ab, betainc_bb)

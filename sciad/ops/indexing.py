@@ -5,13 +5,24 @@ which are operands (`At` marks their places), so that an index may itself be a r
 Boolean masks become integer arrays.
 """
 
+import operator
+
 import numpy as np
 
 from sciad.core.array import Array, current, plain
+from sciad.core.backend import (
+    as_operand,
+    beside,
+    ground,
+    home_of,
+    moved,
+    on_any_device,
+)
 from sciad.core.errors import ArgumentError, LostGradientError, at_line
 from sciad.core.graph import Type, shape_of, type_of
-from sciad.core.primitive import Primitive, bind
-from sciad.core.reverse import pull_read, pull_write
+from sciad.core.numbers import Numbers, as_numbers
+from sciad.core.primitive import Primitive, bind, refused
+from sciad.core.reverse import pull_read, pull_read_on_device, pull_write
 from sciad.core.rules import Tools
 from sciad.ops.elementwise import where
 from sciad.ops.shape import unbroadcast
@@ -40,7 +51,9 @@ def split_index(index) -> tuple[tuple, list]:
     entries = index if isinstance(index, tuple) else (index,)
     spec, operands = [], []
     for entry in entries:
-        if isinstance(entry, (int, np.integer)) and not isinstance(entry, bool):
+        if type(entry) is int:
+            spec.append(entry)
+        elif isinstance(entry, (int, np.integer)) and not isinstance(entry, bool):
             spec.append(int(entry))
         elif entry is None or entry is Ellipsis:
             spec.append(entry)
@@ -54,12 +67,15 @@ def split_index(index) -> tuple[tuple, list]:
 
 
 def _bound(x):
-    return None if x is None else plain(x, "a slice bound").__index__()
+    if x is None or type(x) is int:
+        return x
+    x = plain(x, "a slice bound")
+    return operator.index(x.item() if on_any_device(x) else x)
 
 
 def _index_arrays(entry):
     if not isinstance(entry, Array):
-        entry = np.asarray(entry)
+        entry = as_operand(entry)
     kind = entry.dtype.kind
     if kind == "b":
         return np.nonzero(plain(entry, "a boolean mask"))
@@ -71,14 +87,14 @@ def _index_arrays(entry):
                         "slices, None, Ellipsis, integer arrays or boolean masks")
 
 
-def _full(spec, operands) -> tuple:
+def full_index(spec, operands) -> tuple:
     return tuple(operands[entry.k] if type(entry) is At else entry for entry in spec)
 
 
 def _shape_of_read(shape, spec, operands) -> tuple[int, ...]:
     blank = np.broadcast_to(np.zeros((), np.int8), shape)
     stand_ins = [np.zeros(x.shape, np.intp) for x in operands]
-    return blank[_full(spec, stand_ins)].shape
+    return blank[full_index(spec, stand_ins)].shape
 
 
 class Read(Primitive):
@@ -86,13 +102,14 @@ class Read(Primitive):
 
     __slots__ = ()
     routes = True
+    typed = 1
 
     def __init__(self):
         super().__init__("getitem", self._read, self._type)
 
     @staticmethod
     def _read(x, *operands, spec):
-        return x[_full(spec, operands)]
+        return x[full_index(spec, operands)]
 
     @staticmethod
     def _type(x, *operands, spec):
@@ -105,7 +122,8 @@ class Read(Primitive):
         if k:
             return None
         x = args[0]
-        return index_add_p(Tools.zeros(x.shape, cotangent.dtype), cotangent, *args[1:], **params)
+        blank = Tools.zeros(x.shape, cotangent.dtype, cotangent)
+        return index_add_p(blank, cotangent, *args[1:], **params)
 
 
 class Write(Primitive):
@@ -113,6 +131,7 @@ class Write(Primitive):
 
     __slots__ = ()
     routes = True
+    typed = 2
 
     def __init__(self):
         super().__init__("index_set", self._set, lambda x, v, *_, spec: x.strong())
@@ -120,12 +139,12 @@ class Write(Primitive):
     @staticmethod
     def _set(x, v, *operands, spec):
         out = np.array(x)
-        out[_full(spec, operands)] = v
+        out[full_index(spec, operands)] = v
         return out[()]
 
     def joint_jvp(self, tangents, out, args, params):
         x, v = args[:2]
-        dx = Tools.zeros(x.shape, out.dtype) if tangents[0] is None else tangents[0]
+        dx = Tools.zeros(x.shape, out.dtype, out) if tangents[0] is None else tangents[0]
         dv = Tools.zeros((), out.dtype) if tangents[1] is None else tangents[1]
         return self(dx, dv, *args[2:], **params)
 
@@ -143,8 +162,8 @@ def _only_last(part, shape, operands, spec):
     """The cotangent of the values written: where an index repeats, only the last one stays."""
     if all(x.size <= 1 for x in operands):
         return part
-    number = np.arange(part.size).reshape(part.shape)
-    blank = np.zeros(shape, number.dtype)
+    number = beside(np.arange(part.size).reshape(part.shape), part)
+    blank = Tools.zeros(shape, number.dtype, part)
     last = read_p(index_set_p(blank, number, *operands, spec=spec), *operands, spec=spec) == number
     if isinstance(last, np.ndarray) and last.all():
         return part
@@ -156,6 +175,7 @@ class Add(Primitive):
 
     __slots__ = ()
     routes = True
+    typed = 2
 
     def __init__(self):
         super().__init__("index_add", self._add, lambda x, v, *_, spec: x.strong())
@@ -163,12 +183,12 @@ class Add(Primitive):
     @staticmethod
     def _add(x, v, *operands, spec):
         out = np.array(x, np.result_type(x, v))
-        np.add.at(out, _full(spec, operands), v)
+        np.add.at(out, full_index(spec, operands), v)
         return out[()]
 
     def joint_jvp(self, tangents, out, args, params):
         x, v = args[:2]
-        dx = Tools.zeros(x.shape, out.dtype) if tangents[0] is None else tangents[0]
+        dx = Tools.zeros(x.shape, out.dtype, out) if tangents[0] is None else tangents[0]
         dv = Tools.zeros((), out.dtype) if tangents[1] is None else tangents[1]
         return self(dx, dv, *args[2:], **params)
 
@@ -179,6 +199,9 @@ class Add(Primitive):
             return unbroadcast(read_p(cotangent, *args[2:], **params), shape_of(args[1]))
         return None
 
+
+_PIECE = 8
+"""A piece of at most this part of an array is small."""
 
 read_p = Read()
 index_set_p = Write()
@@ -203,13 +226,36 @@ def index_add(x, v, index):
     return index_add_p(x, v, *operands, spec=spec)
 
 
+def reads_on_device(x: Array) -> bool:
+    """Whether `x` is a device array on an eager tape, real and just above plain values."""
+    return (on_any_device(x._value) and hasattr(x._interp, "tape") and x._interp.divert is None
+            and x._value.dtype.kind == "f")
+
+
 def eager_read(x: Array, spec, operands) -> Array:
-    """A read on the tape of an eager reverse interpreter, with its O(1) entry."""
+    """A read on the tape of an eager reverse interpreter, with its O(1) entry.
+
+    A small piece is a copy, so that saving it for the backward pass does not hold the whole, which
+    would have to be copied at the next write.
+    """
     interp = x._interp
-    index = _full(spec, [interp.keep(i) for i in operands])
+    index = full_index(spec, [interp.keep(i) for i in operands]) if operands else spec
     value = x._value
-    interp.tape.append((pull_read, value.shape, index, not operands, x._node))
-    return Array(value[index], interp, len(interp.tape) - 1)
+    out = value[index]
+    if not operands and type(out) is np.ndarray and _PIECE * out.size <= value.size:
+        out = out.copy()
+    pull = pull_read_on_device if on_any_device(value) else pull_read
+    interp.tape.append((pull, value.shape, index, not operands, x._node))
+    return Array(out, interp, len(interp.tape) - 1)
+
+
+def read_part(x, spec):
+    """x[spec] of an index without arrays, by the fast path where there is one."""
+    if type(x) is Array:
+        interp = x._interp
+        if interp is not None and interp.fast and type(x._value) is np.ndarray:
+            return eager_read(x, spec, ())
+    return read_p(x, spec=spec)
 
 
 def store(handle: Array, index, v) -> None:
@@ -218,19 +264,40 @@ def store(handle: Array, index, v) -> None:
     In meaning the handle becomes a new value; the buffer is written in place if nothing else
     holds it (a saved operand, a plain view), and copied first otherwise.
     """
+    if type(index) is int and type(v) is Array and _store_on_tape(handle, index, v):
+        return
     spec, operands = split_index(index)
     x = current(handle)
     v = _storable(v, x)
     if not operands and _eager(x) and _eager_operand(v):
         _store_in_place(handle, x, spec, v)
         return
-    if x._interp is None and type(v) is not Array and not _any_array(operands):
+    home = home_of(x, v)
+    if home is not None and not operands and _store_on_device(handle, x, spec, v, home):
+        return
+    if home is None and x._interp is None and type(v) is not Array and not _any_array(operands):
         buffer = _owned(handle, x)
-        buffer[_full(spec, operands)] = v
+        buffer[full_index(spec, operands)] = v
         _settle(handle, Array(buffer))
         return
     out = bind(index_set_p, (x, v, *operands), {"spec": spec})
     _settle(handle, out if type(out) is Array else Array(out))
+
+
+def _store_on_tape(handle, index, v) -> bool:
+    """``handle[k] = v`` of a `v` on a fast tape; False where the general way is needed."""
+    top, mine, piece = v._interp, handle._interp, v._value
+    if top is None or not top.fast or mine is not top and mine is not None \
+            or type(handle._value) is not np.ndarray or type(piece) is Array \
+            or piece.dtype != handle._value.dtype:
+        return False
+    entry = (pull_write, (index,), handle._node if mine is top else None, v._node,
+             Type(piece.shape, piece.dtype))
+    buffer = _owned(handle, handle)
+    buffer[index] = piece
+    top.tape.append(entry)
+    handle._value, handle._interp, handle._node = buffer, top, len(top.tape) - 1
+    return True
 
 
 def _any_array(operands):
@@ -239,7 +306,10 @@ def _any_array(operands):
 
 def _storable(v, x):
     """The value written, in the dtype of the array that receives it."""
-    v = v if isinstance(v, (Array, np.ndarray)) else np.asarray(v)
+    if type(v) is not Array and type(below := ground(x)) is Numbers:
+        v = Tools.pack(v) if isinstance(v, np.ndarray) and v.dtype.hasobject else v
+        return v if type(v) is Array else as_numbers(v, below)
+    v = as_operand(v)
     if isinstance(v, np.ndarray) and v.dtype.hasobject:
         from_pack = Tools.pack(v)
         v = from_pack if isinstance(from_pack, Array) else v.astype(x.dtype)
@@ -250,23 +320,43 @@ def _storable(v, x):
         return v._value
     kind, own = v.dtype.kind, x.dtype.kind
     if kind in "fc" and own not in "fc":
-        raise LostGradientError(f"writing a differentiated value into an array of dtype {x.dtype} "
-                                f"would drop its derivative{at_line()}; make the array of floats")
+        raise refused(LostGradientError(
+            f"writing a differentiated value into an array of dtype {x.dtype} "
+            f"would drop its derivative{at_line()}; make the array of floats"))
     if kind == "c" and own != "c":
-        raise LostGradientError("writing a complex value into a real array drops its imaginary "
-                                f"part{at_line()}; take np.real of it, or make the array complex")
+        raise refused(LostGradientError(
+            "writing a complex value into a real array drops its imaginary "
+            f"part{at_line()}; take np.real of it, or make the array complex"))
     return v.astype(x.dtype) if v.dtype != x.dtype else v
 
 
 def _eager(x: Array) -> bool:
     """Whether `x` is a plain buffer or on an eager tape just above plain values."""
-    interp = x._interp
-    return (interp is None or hasattr(interp, "tape")) and isinstance(x._value, np.ndarray)
+    return _writes_tape(x._interp) and isinstance(x._value, np.ndarray)
+
+
+def _writes_tape(interp) -> bool:
+    return interp is None or hasattr(interp, "tape") and interp.divert is None
 
 
 def _eager_operand(v) -> bool:
-    return type(v) is not Array or (
-        hasattr(v._interp, "tape") and isinstance(v._value, (np.ndarray, np.generic)))
+    return isinstance(v, np.ndarray) or type(v) is Array and (
+        _writes_tape(v._interp) and isinstance(v._value, (np.ndarray, np.generic)))
+
+
+def _store_on_device(handle, x, spec, v, home) -> bool:
+    """A write in place on a device; a buffer of the host moves to where its new entries live.
+    False where the write is not one on an eager tape."""
+    plain_v = v._value if type(v) is Array else v
+    if not _writes_tape(x._interp) or type(v) is Array and not _writes_tape(v._interp) \
+            or type(x._value) is Array or type(plain_v) is Array:
+        return False
+    if not on_any_device(x._value):
+        x = Array(home.module.asarray(x._value), x._interp, x._node)
+    if isinstance(v, np.ndarray):
+        v = moved("an assignment", home, v)
+    _store_in_place(handle, x, spec, v)
+    return True
 
 
 def _store_in_place(handle, x, spec, v):
@@ -299,9 +389,10 @@ def _owned(handle: Array, x: Array) -> np.ndarray:
     """The buffer under `x`, copied unless nothing but `x` and `handle` holds it."""
     holders = 1 if x is handle else 2
     value = x._value
-    if value.base is None and value.flags.writeable and references(value) <= holders:
+    if value.base is None and getattr(value.flags, "writeable", True) \
+            and references(value) <= holders:
         return value
-    return np.array(value)
+    return value.copy() if on_any_device(value) else np.array(value)
 
 
 def references(value) -> int:

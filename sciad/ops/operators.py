@@ -8,7 +8,8 @@ import operator
 
 import numpy as np
 
-from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, has_data, plain
+from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, has_data, plain, write_out
+from sciad.core.backend import as_operand, on_any_device
 from sciad.core.errors import (
     DTypeError,
     LostGradientError,
@@ -16,15 +17,19 @@ from sciad.core.errors import (
     RecordError,
     at_line,
 )
+from sciad.core.graph import Type
+from sciad.core.numbers import adopt_beside
 from sciad.core.primitive import bind, pack
 from sciad.core.reverse import (
+    LARGE,
     pull_both,
     pull_left,
     pull_read,
     pull_right,
     pull_unary,
 )
-from sciad.ops import elementwise, indexing, products, reduce, shape, views
+from sciad.core.rules import reads
+from sciad.ops import bits, elementwise, indexing, products, reduce, shape, views
 
 _NUMBERS = (float, int)
 
@@ -33,6 +38,8 @@ def _binary(primitive, op):
     """The forward and the reflected operator of a primitive with two operands."""
     partials = primitive.partials
     left_partial, right_partial = partials
+    left_reads, right_reads = map(reads, partials)
+    (squared,) = elementwise.square.partials if op is operator.mul else (None,)
     empty: dict = {}
 
     def forward(self, other):
@@ -44,24 +51,37 @@ def _binary(primitive, op):
                     x, y = self._value, other._value
                     z = op(x, y)
                     tape = interp.tape
-                    tape.append((pull_both, partials, z, x, y, self._node, other._node))
+                    if type(z) is np.ndarray and z.size > LARGE:
+                        if squared is not None and self._node == other._node:
+                            entry = (pull_unary, squared, None, x, self._node)
+                        else:
+                            kept = _lighter(partials, z, x, y)
+                            entry = (pull_both, partials, *kept, self._node, other._node)
+                        tape.append(entry)
+                    else:
+                        tape.append((pull_both, partials, z, x, y, self._node, other._node))
                     return Array(z, interp, len(tape) - 1)
             elif kind is float or kind is int:
                 x = self._value
                 z = op(x, other)
                 tape = interp.tape
-                tape.append((pull_left, left_partial, z, x, other, self._node))
+                if type(z) is np.ndarray and z.size > LARGE:
+                    kept = _lighter(partials[:1], z, x, other)
+                    tape.append((pull_left, left_partial, *kept, self._node))
+                else:
+                    tape.append((pull_left, left_partial, z, x, other, self._node))
                 return Array(z, interp, len(tape) - 1)
             elif kind is np.ndarray and other.dtype.kind == "f":
                 x = self._value
                 z = op(x, other)
+                other = interp.keep(other) if left_reads(2) else other
+                kept = _lighter(partials[:1], z, x, other)
                 tape = interp.tape
-                tape.append((pull_left, left_partial, z, x, interp.keep(other), self._node))
+                tape.append((pull_left, left_partial, *kept, self._node))
                 return Array(z, interp, len(tape) - 1)
         other = _listed(other, self if op is operator.mul else None)
-        if not _accepts(other):
-            return NotImplemented
-        return bind(primitive, (self, other), empty)
+        other = _beside(other, self)
+        return other if other is NotImplemented else bind(primitive, (self, other), empty)
 
     def reflected(self, other):
         interp = self._interp
@@ -71,20 +91,32 @@ def _binary(primitive, op):
                 x = self._value
                 z = op(other, x)
                 tape = interp.tape
-                tape.append((pull_right, right_partial, z, other, x, self._node))
+                if type(z) is np.ndarray and z.size > LARGE:
+                    kept = _lighter(partials[1:], z, other, x)
+                    tape.append((pull_right, right_partial, *kept, self._node))
+                else:
+                    tape.append((pull_right, right_partial, z, other, x, self._node))
                 return Array(z, interp, len(tape) - 1)
             if kind is np.ndarray and other.dtype.kind == "f":
                 x = self._value
                 z = op(other, x)
+                other = interp.keep(other) if right_reads(1) else other
+                kept = _lighter(partials[1:], z, other, x)
                 tape = interp.tape
-                tape.append((pull_right, right_partial, z, interp.keep(other), x, self._node))
+                tape.append((pull_right, right_partial, *kept, self._node))
                 return Array(z, interp, len(tape) - 1)
         other = _listed(other, self if op is operator.mul else None)
-        if not _accepts(other):
-            return NotImplemented
-        return bind(primitive, (other, self), empty)
+        other = _beside(other, self)
+        return other if other is NotImplemented else bind(primitive, (other, self), empty)
 
     return forward, reflected
+
+
+def _lighter(partials, *values):
+    """What an entry keeps of (out, *args): of arrays that no partial reads, the type."""
+    used = [reads(partial) for partial in partials]
+    return [x if type(x) is not np.ndarray or any(read(k) for read in used)
+            else Type(x.shape, x.dtype) for k, x in enumerate(values)]
 
 
 def _listed(other, x=None):
@@ -105,7 +137,18 @@ def _plain_number_wanted(x):
 
 
 def _accepts(other) -> bool:
-    return isinstance(other, (Array, np.ndarray, np.generic, bool, int, float, complex))
+    return (isinstance(other, (Array, np.ndarray, np.generic, bool, int, float, complex))
+            or on_any_device(other))
+
+
+def _beside(other, x):
+    """`other` as an operand beside the Array `x`; NotImplemented if it cannot be one."""
+    if isinstance(other, np.ndarray) and other.dtype.hasobject:
+        other = pack(other)
+        return other if type(other) is Array else adopt_beside(other, x)
+    if type(other) in _NUMBERS:
+        return adopt_beside(other, x)
+    return other if _accepts(other) else adopt_beside(other, x)
 
 
 def ufunc_binary(primitive, op):
@@ -114,8 +157,10 @@ def ufunc_binary(primitive, op):
 
     def call(x, y):
         if type(x) is Array:
-            return forward(x, y) if _accepts(y) else bind(primitive, (x, np.asarray(y)), {})
-        return reflected(y, x) if _accepts(x) else bind(primitive, (np.asarray(x), y), {})
+            out = forward(x, y)
+            return bind(primitive, (x, np.asarray(y)), {}) if out is NotImplemented else out
+        out = reflected(y, x)
+        return bind(primitive, (np.asarray(x), y), {}) if out is NotImplemented else out
 
     return call
 
@@ -131,7 +176,10 @@ def _unary(primitive, op=None):
             x = self._value
             z = op(x)
             tape = interp.tape
-            tape.append((pull_unary, partial, z, x, self._node))
+            if type(z) is np.ndarray and z.size > LARGE:
+                tape.append((pull_unary, partial, *_lighter((partial,), z, x), self._node))
+            else:
+                tape.append((pull_unary, partial, z, x, self._node))
             return Array(z, interp, len(tape) - 1)
         return bind(primitive, (self,), {})
 
@@ -141,28 +189,33 @@ def _unary(primitive, op=None):
 def _power(self, other):
     if type(other) is int or isinstance(other, float) and abs(other) < 65 and other == int(other):
         return _integer_power(self, int(other), other)
-    if not _accepts(other):
-        return NotImplemented
-    return bind(elementwise.power, (self, other), {})
+    other = _beside(other, self)
+    return other if other is NotImplemented else bind(elementwise.power, (self, other), {})
 
 
 def _integer_power(self, n, exponent):
     if self.dtype.kind not in "fc" or not -64 <= n <= 64:
         return bind(elementwise.power, (self, exponent), {})
     if n == 2:
-        return bind(elementwise.square, (self,), {})
+        return _square(self)
     return bind(elementwise.integer_power, (self,), {"n": n})
 
 
+_square = _unary(elementwise.square, np.square)
+_negative = _unary(elementwise.negative, operator.neg)
+
+
 def _reflected_power(self, other):
-    return bind(elementwise.power, (other, self), {}) if _accepts(other) else NotImplemented
+    other = _beside(other, self)
+    return other if other is NotImplemented else bind(elementwise.power, (other, self), {})
 
 
 def _comparison(primitive):
     def compare(self, other):
         if isinstance(other, (list, tuple)):
             other = np.asarray(other)
-        return bind(primitive, (self, other), {}) if _accepts(other) else NotImplemented
+        other = _beside(other, self)
+        return other if other is NotImplemented else bind(primitive, (self, other), {})
 
     return compare
 
@@ -183,42 +236,35 @@ def _in_place(op):
     return method
 
 
-def _logical(primitive):
-    """The operators & | ^ of truth values; bits of integers have no rule."""
+def _logical(rule):
+    """The operators & | ^: of truth values, or of the bits of integers; << and >> of bits."""
     def operate(self, other):
-        if not _accepts(other):
-            return NotImplemented
-        _require_truth(self, other)
-        return bind(primitive, (self, other), {})
+        return rule(self, other) if _accepts(other) else NotImplemented
 
-    return operate
+    def reflected(self, other):
+        return rule(other, self) if _accepts(other) else NotImplemented
 
-
-def _require_truth(*operands):
-    if any(np.dtype(getattr(x, "dtype", type(x))) != np.bool_ for x in operands):
-        raise NoRuleError(f"operators on the bits of integers have no rule in sciad{at_line()}; "
-                          "for truth values use comparisons or np.logical_and and the like")
-
-
-def _invert(self):
-    _require_truth(self)
-    return bind(elementwise.logical_not, (self,), {})
+    return operate, reflected
 
 
 def _getitem(self, index):
     interp = self._interp
-    if interp is not None and interp.fast and type(index) is int:
-        value = self._value
-        out = value[index]
-        shape = value.shape
-        if len(shape) == 1:
-            tape = interp.tape
-            tape.append((pull_read, shape, index, True, self._node))
-            return Array(out, interp, len(tape) - 1)
+    if interp is not None and interp.fast:
+        value, kind = self._value, type(index)
+        if kind is int or kind is tuple and all(type(entry) is int for entry in index):
+            shape = value.shape
+            if len(shape) == (1 if kind is int else len(index)):
+                out = value[index]
+                tape = interp.tape
+                tape.append((pull_read, shape, index, True, self._node))
+                return Array(out, interp, len(tape) - 1)
+    if views.is_truth(index):
+        return views.read_where(self, index)
     spec, operands = indexing.split_index(index)
     if operands or _is_scalar_read(spec, self):
-        if interp is not None and interp.fast and isinstance(self._value, np.ndarray) \
-                and not any(type(x) is Array for x in operands):
+        if interp is not None and not any(type(x) is Array for x in operands) and (
+                interp.fast and isinstance(self._value, np.ndarray)
+                or indexing.reads_on_device(self)):
             return indexing.eager_read(self, spec, operands)
         return bind(indexing.read_p, (self, *operands), {"spec": spec})
     return views.make_view(self, views.Link("index", spec))
@@ -240,7 +286,7 @@ def pack_plain(x):
     """An operand as an array: lists become arrays, object arrays of Arrays are packed."""
     if type(x) is Array:
         return x
-    x = np.asarray(x)
+    x = as_operand(x)
     return pack(x) if x.dtype.hasobject else x
 
 
@@ -282,7 +328,7 @@ def _fill(self, value):
 def _astype(self, dtype, copy=True):
     dtype = np.dtype(dtype)
     if dtype == self.dtype:
-        return _copy(self)
+        return _copy(self) if copy else self
     return bind(elementwise.astype, (self,), {"dtype": dtype})
 
 
@@ -318,14 +364,19 @@ def install() -> None:
     for name, primitive in [("lt", e.less), ("le", e.less_equal), ("gt", e.greater),
                             ("ge", e.greater_equal), ("eq", e.equal), ("ne", e.not_equal)]:
         setattr(Array, f"__{name}__", _comparison(primitive))
-    for name, primitive, op in [("and", e.logical_and, operator.and_),
-                                ("or", e.logical_or, operator.or_),
-                                ("xor", e.logical_xor, operator.xor)]:
-        setattr(Array, f"__{name}__", _logical(primitive))
-        setattr(Array, f"__r{name}__", _logical(primitive))
+    for name, rule, op in [
+        ("and", bits.either("&", e.logical_and, bits.bitwise_and), operator.and_),
+        ("or", bits.either("|", e.logical_or, bits.bitwise_or), operator.or_),
+        ("xor", bits.either("^", e.logical_xor, bits.bitwise_xor), operator.xor),
+        ("lshift", bits.either("<<", None, bits.left_shift), operator.lshift),
+        ("rshift", bits.either(">>", None, bits.right_shift), operator.rshift),
+    ]:
+        forward, reflected = _logical(rule)
+        setattr(Array, f"__{name}__", forward)
+        setattr(Array, f"__r{name}__", reflected)
         setattr(Array, f"__i{name}__", _in_place(op))
     Array.__imatmul__ = _in_place(operator.matmul)
-    Array.__invert__ = _invert
+    Array.__invert__ = bits.either("~", e.logical_not, bits.invert)
     Array.__pow__, Array.__rpow__ = _power, _reflected_power
     Array.__ipow__ = _in_place(operator.pow)
     Array.__neg__ = _negative
@@ -342,15 +393,40 @@ def _constant(primitive):
             lambda self, other: bind(primitive, (other, self), {}))
 
 
-def _negative(self):
-    return bind(elementwise.negative, (self,), {})
-
-
 def _part(self, kind):
     """The real or the imaginary part: a view, unless of a single number."""
     if not self.shape:
         return bind(getattr(elementwise, kind), (self,), {})
     return views.make_view(self, views.Link(kind, None))
+
+
+def _set_real(self, v):
+    if self.dtype.kind == "c":
+        v = v + 1j * bind(elementwise.imag, (self,), {})
+    views.write(self, Ellipsis, v)
+
+
+def _set_imag(self, v):
+    if self.dtype.kind != "c":
+        raise DTypeError(f"an array of {self.dtype} has no imaginary part to set{at_line()}")
+    views.write(self, Ellipsis, bind(elementwise.real, (self,), {}) + 1j * v)
+
+
+def _view(self, dtype=None):
+    if dtype is not None and np.dtype(dtype) != self.dtype:
+        raise NoRuleError(f"x.view({np.dtype(dtype)}) reads the bits of x anew, which has no "
+                          f"derivative{at_line()}; use x.astype, or x.real and x.imag")
+    return views.make_view(self, views.Link("index", (Ellipsis,)))
+
+
+def _resize(self, *shape_, refcheck=True):
+    raise NoRuleError(f"x.resize changes the memory of x in place{at_line()}; use np.resize(x, "
+                      "shape), which makes a new array")
+
+
+def _clip(self, min=None, max=None, out=None):
+    result = elementwise.clip(self, min, max)
+    return result if out is None else write_out(result, out, "clip")
 
 
 def _install_methods():
@@ -363,7 +439,7 @@ def _install_methods():
         "any": _method(reduce.any_), "all": _method(reduce.all_),
         "prod": _method(reduce.prod), "cumsum": _method(reduce.cumsum),
         "argmax": _method(reduce.argmax), "argmin": _method(reduce.argmin),
-        "clip": lambda self, min=None, max=None: elementwise.clip(self, min, max),
+        "clip": _clip, "view": _view, "resize": _resize,
         "nonzero": lambda self: np.nonzero(plain(self, "nonzero()")),
         "__divmod__": lambda self, other: (self // other, self % other),
         "__rdivmod__": lambda self, other: (other // self, other % self),
@@ -371,13 +447,14 @@ def _install_methods():
     }.items():
         setattr(Array, name, function)
     Array.flatten = lambda self, order="C": _copy(_ravel(self, order))
-    Array.conj = Array.conjugate = lambda self: bind(e.conj, (self,), {})
+    Array.conj = Array.conjugate = lambda self: (
+        bind(e.conj, (self,), {}) if self.dtype.kind == "c" else self)
     Array.T = property(lambda self: axes_view(self))
-    Array.flat = property(lambda self: iter(_ravel(self)))
+    Array.flat = property(views.Flat, lambda self, v: views.Flat(self).__setitem__(Ellipsis, v))
     Array.real = property(lambda self: _part(self, "real")
-                          if self.dtype.kind == "c" else self)
+                          if self.dtype.kind == "c" else self, _set_real)
     Array.imag = property(lambda self: _part(self, "imag")
-                          if self.dtype.kind == "c" else bind(e.imag, (self,), {}))
+                          if self.dtype.kind == "c" else bind(e.imag, (self,), {}), _set_imag)
     # what NumPy's loops over object arrays call
     for primitive in e.UFUNC_PRIMITIVES.values():
         if primitive.fun.nin == 1 and not hasattr(Array, primitive.name):

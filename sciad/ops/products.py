@@ -3,8 +3,10 @@
 import numpy as np
 
 from sciad.core.array import Array
+from sciad.core.backend import as_operand
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
+from sciad.core.reverse import pull_rule
 from sciad.core.rules import Multilinear, is_complex
 from sciad.ops.elementwise import conj
 from sciad.ops.shape import reshape, transpose_p, unbroadcast
@@ -38,7 +40,7 @@ def _real_like(g, x):
 
 
 def _operand(x):
-    return x if isinstance(x, (Array, np.ndarray)) else np.asarray(x)
+    return as_operand(x)
 
 
 def matmul(a, b):
@@ -52,6 +54,9 @@ def matmul(a, b):
         raise ArgumentError(f"matmul: shapes {a.shape} and {b.shape} do not fit, "
                             f"{a.shape[-1]} != {inner}{at_line()}")
     row, column = len(a.shape) == 1, len(b.shape) == 1
+    out = _on_tape(a, b)
+    if out is not None:
+        return out
     out = matmul_p(reshape(a, (1, -1)) if row else a, reshape(b, (-1, 1)) if column else b)
     shape = out.shape
     if column:
@@ -59,6 +64,39 @@ def matmul(a, b):
     if row:
         shape = shape[:-2] + shape[-1:] if not column else shape[:-1]
     return reshape(out, shape) if shape != out.shape else out
+
+
+def _on_tape(a, b):
+    """The product of vectors and matrices on the tape of an eager reverse interpreter."""
+    interp = a._interp if type(a) is Array else b._interp if type(b) is Array else None
+    if interp is None or not interp.fast:
+        return None
+    values, nodes = [], []
+    for x in (a, b):
+        mine = type(x) is Array and x._interp is interp
+        value = x._value if mine else x
+        if type(value) is not np.ndarray or value.dtype.kind != "f" or value.ndim > 2:
+            return None
+        values.append(value)
+        nodes.append(x._node if mine else None)
+    out = np.matmul(*values)
+    saved = [x if node is not None else interp.keep(x)
+             for x, node in zip(values, nodes, strict=True)]
+    interp.tape.append((pull_rule, _product_parts, saved, nodes, False))
+    return Array(out, interp, len(interp.tape) - 1)
+
+
+def _product_parts(g, saved, nodes):
+    (a, b), (left, right) = saved, nodes
+    column = g.reshape(-1, 1) if b.ndim == 1 and a.ndim == 2 and left is not None else g
+    if b.ndim == 1:
+        part_a = None if left is None else column * b
+    else:
+        part_a = None if left is None else g @ b.T
+    if a.ndim == 1:
+        row = a.reshape(-1, 1) if b.ndim == 2 and right is not None else a
+        return part_a, None if right is None else row * g
+    return part_a, None if right is None else a.T @ g
 
 
 def dot(a, b):

@@ -1,9 +1,14 @@
 """Reductions over axes."""
 
+import math
+
 import numpy as np
 
+from sciad.core.array import Array
+from sciad.core.backend import beside
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
+from sciad.core.reverse import LARGE, pull_rule
 from sciad.core.rules import Constant, Linear, Primitive, Tools
 
 
@@ -52,8 +57,26 @@ sum_p = Linear("sum", lambda x, axes: np.sum(x, axes),
 
 def sum_(x, axis=None, keepdims=False):
     axes = axes_of(axis, len(x.shape), "sum")
-    out = sum_p(x, axes=axes)
+    out = _sum_on_tape(x, axes) if type(x) is Array else sum_p(x, axes=axes)
     return out.reshape(_kept(x.shape, axes)) if keepdims else out
+
+
+def _sum_on_tape(x, axes):
+    """The sum, written on the tape of an eager reverse interpreter where there is one."""
+    interp, value = x._interp, x._value
+    if interp is None or not interp.fast or type(value) is not np.ndarray:
+        return sum_p(x, axes=axes)
+    interp.tape.append((pull_rule, _spread_part, (value.shape, axes), (x._node,), True))
+    return Array(np.add.reduce(value, axes), interp, len(interp.tape) - 1)
+
+
+def _spread_part(g, saved, nodes):
+    shape, axes = saved
+    if type(g) is Array or math.prod(shape) > LARGE:
+        return (spread(g, shape, axes),)
+    full = np.empty(shape, g.dtype)
+    full[...] = g.reshape(_kept(shape, axes))
+    return (full,)
 
 
 class Extremum(Primitive):
@@ -69,7 +92,8 @@ class Extremum(Primitive):
 
     def jvp(self, k, tangent, out, args, params):
         axes = params["axes"]
-        return sum_(tangent * self._weights(out, args[0], axes), axes)
+        weights = self._weights(out, args[0], axes)
+        return sum_(Tools.where(weights == 0.0, 0.0, tangent * weights), axes)
 
     def vjp(self, k, cotangent, out, args, params):
         axes, x = params["axes"], args[0]
@@ -175,13 +199,15 @@ def prod(x, axis=None, keepdims=False):
     kept, out = _kept(x.shape, axes), x
     for a in axes:
         out = _prod_along(out, a)
+    if out is x:
+        out = x.copy()
     return out.reshape(kept if keepdims else _without(x.shape, axes))
 
 
 def _prod_along(x, axis):
     before = (slice(None),) * axis
     if x.shape[axis] == 0:
-        return np.ones(_kept(x.shape, (axis,)), x.dtype)
+        return beside(np.ones(_kept(x.shape, (axis,)), x.dtype), x)
     while x.shape[axis] > 1:
         half, odd = divmod(x.shape[axis], 2)
         product = x[before + (slice(half),)] * x[before + (slice(half, 2 * half),)]

@@ -15,6 +15,7 @@ from sciad.core.graph import Type
 from sciad.core.primitive import Primitive
 from sciad.core.rules import is_complex
 from sciad.ops.elementwise import conj, exp, isfinite, log, maximum, minimum, multiply, where
+from sciad.ops.functions import require_real
 from sciad.ops.indexing import read
 from sciad.ops.reduce import _kept, _reversed, axes_of, cumsum_p, max_, sum_
 from sciad.ops.shape import concatenate, normalize_axis, reshape
@@ -84,6 +85,7 @@ def cummin(x, axis=None):
 
 def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))), shifted by the largest entry so that nothing overflows."""
+    require_real("logaddexp.reduce", x)
     axes = axes_of(axis, len(x.shape), "logaddexp.reduce")
     top = max_(x, axes, keepdims=True)
     top = where(isfinite(top), top, 0.0)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sciad.core.array import Array
+from sciad.core.backend import as_operand
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type, shape_of
 from sciad.core.primitive import install_packer
@@ -93,6 +94,8 @@ def unbroadcast(g, shape):
     axes = tuple(range(extra)) + tuple(
         extra + k for k, extent in enumerate(shape) if extent == 1 and g.shape[extra + k] != 1
     )
+    if type(g) is np.ndarray:
+        return np.add.reduce(g, axes).reshape(shape)[()]
     summed = sum_(g, axes)
     return summed if summed.shape == shape else reshape(summed, shape)
 
@@ -138,7 +141,7 @@ def concatenate(arrays, axis=0):
 
 
 def _as_operand(x):
-    return x if isinstance(x, (Array, np.ndarray)) else np.asarray(x)
+    return as_operand(x)
 
 
 def stack(arrays, axis=0):

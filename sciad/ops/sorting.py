@@ -8,24 +8,21 @@ one-sided slopes.
 import numpy as np
 
 from sciad.core.array import Array, has_data
+from sciad.core.backend import beside
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
 from sciad.core.rules import Constant
 from sciad.ops.elementwise import (
-    clip,
-    floor,
     isnan,
     less,
     less_equal,
     logical_and,
-    logical_not,
     logical_or,
     minimum,
     where,
 )
 from sciad.ops.indexing import read
-from sciad.ops.reduce import sum_
-from sciad.ops.shape import normalize_axis, reshape, transpose_p
+from sciad.ops.shape import normalize_axis, reshape
 
 argsort_p = Constant("argsort", lambda x, axis: np.argsort(x, axis, kind="stable"),
                      lambda x, axis: Type(x.shape, np.intp))
@@ -72,7 +69,7 @@ def _rearranged(x, order, axis):
     strides = np.cumprod((1, *shape[:0:-1]))[::-1]
     base = sum((np.arange(n).reshape((n,) + (1,) * (len(shape) - k - 1)) * int(strides[k])
                 for k, n in enumerate(shape) if k != axis), np.intp(0))
-    places = reshape(order * int(strides[axis]) + base, (-1,))
+    places = reshape(order * int(strides[axis]) + beside(base, order), (-1,))
     return reshape(read(reshape(x, (-1,)), places), shape)
 
 
@@ -115,54 +112,3 @@ def along(shape, order, axis) -> tuple:
     ndim = len(shape)
     return tuple(order if k == axis else np.arange(n).reshape((n,) + (1,) * (ndim - k - 1))
                  for k, n in enumerate(shape))
-
-
-def quantile(x, q, axes, keepdims=False):
-    """Quantiles by linear interpolation between the sorted entries; a line with a NaN gives NaN.
-
-    `q` is plain. Its axes come first, then those of x that remain.
-    """
-    q, ranked = _places(q), _ranked(x, axes)
-    count = ranked.shape[0]
-    place = q.reshape(-1) * (count - 1)
-    low = np.floor(place).astype(np.intp)
-    below, above = (read(ranked, np.minimum(k, count - 1)) for k in (low, low + 1))
-    weight = (place - low).astype(x.dtype).reshape((-1,) + (1,) * (len(ranked.shape) - 1))
-    out = below + (above - below) * weight
-    return _shaped(where(isnan(read(ranked, -1)), np.nan, out), x.shape, q.shape, axes, keepdims)
-
-
-def nanquantile(x, q, axes, keepdims=False):
-    """As `quantile`, of the entries of each line that are numbers: NaNs are sorted to its end."""
-    q, ranked = _places(q), _ranked(x, axes)
-    last = sum_(logical_not(isnan(ranked)), 0) - 1
-    place = q.reshape((-1,) + (1,) * (len(ranked.shape) - 1)) * last
-    low = floor(place)
-    below, above = (take_along_axis(ranked, clip(low + k, 0, last).astype(np.intp), 0)
-                    for k in (0, 1))
-    out = below + (above - below) * (place - low).astype(x.dtype)
-    return _shaped(out, x.shape, q.shape, axes, keepdims)
-
-
-def _places(q):
-    q = np.asarray(q, float)
-    if np.any((q < 0) | (q > 1) | np.isnan(q)):
-        raise ArgumentError(f"quantile: q = {q} must lie in [0, 1] (percentile: [0, 100])"
-                            f"{at_line()}")
-    return q
-
-
-def _ranked(x, axes):
-    """The entries along `axes`, sorted, as the first axis."""
-    rest = [k for k in range(len(x.shape)) if k not in axes]
-    count = int(np.prod([x.shape[k] for k in axes], dtype=int))
-    if not count:
-        raise ArgumentError(f"quantile of an empty array of shape {x.shape}{at_line()}")
-    lines = reshape(transpose_p(x, axes=(*axes, *rest)), (count, *(x.shape[k] for k in rest)))
-    return sort(lines, 0)
-
-
-def _shaped(out, shape, q_shape, axes, keepdims):
-    kept = tuple(1 if k in axes else n for k, n in enumerate(shape))
-    rest = tuple(n for k, n in enumerate(shape) if k not in axes)
-    return reshape(out, q_shape + (kept if keepdims else rest))

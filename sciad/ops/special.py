@@ -7,8 +7,9 @@ The formulas are those of the NIST Digital Library of Mathematical Functions (ch
 import numpy as np
 from scipy import special as sp
 
+from sciad.core.backend import on_device, special_of
 from sciad.core.errors import NoRuleError, at_line
-from sciad.core.rules import Elementwise, ElementwiseConstant, elementwise
+from sciad.core.rules import Elementwise, ElementwiseConstant, elementwise, is_complex
 from sciad.ops.elementwise import (
     absolute,
     equal,
@@ -18,6 +19,7 @@ from sciad.ops.elementwise import (
     log1p,
     not_equal,
     sin,
+    trunc,
     where,
 )
 
@@ -32,6 +34,12 @@ def no_rule(name, operand):
                           f"sciad.stop_gradient({operand}) if it is to be held fixed")
 
     return partial
+
+
+def whole(k):
+    """The whole part of an argument that SciPy truncates; Python numbers stay such, so that they
+    widen no other operand."""
+    return int(k) if isinstance(k, (int, float)) else trunc(k)
 
 
 def declare(name, *partials):
@@ -55,11 +63,36 @@ log_ndtr = declare("log_ndtr", lambda y, x: exp(-0.5 * x * x - y) / (SQRT_PI * 2
 # --- gamma and beta (DLMF 5, 25.11) ---------------------------------------------------------------
 
 zeta = declare("zeta", no_rule("zeta", "s"), lambda y, s, q: -s * zeta(s + 1, q))
-psi = declare("psi", lambda y, x: zeta(2.0, x))
+psi = declare("psi", lambda y, x: (complex_zeta if is_complex(x) else zeta)(2.0, x))
 gammaln = declare("gammaln", lambda y, x: psi(x))
 loggamma = declare("loggamma", lambda y, z: psi(z))
 gamma = declare("gamma", lambda y, x: y * psi(x))
 rgamma = declare("rgamma", lambda y, x: -y * psi(x))
+
+
+def _complex_zeta(s, q):
+    """sum_k (k + q)^-s over k >= 0 for a whole s > 1: the first terms, and the Euler-Maclaurin
+    formula for the rest (DLMF 25.11.5, 2.10.1)."""
+    q = np.asarray(q)
+    first = 20 + max(0, int(np.ceil(-np.min(q.real, initial=0.0))))
+    if first > 10000:
+        raise NoRuleError(f"psi: the derivative at complex numbers with a real part below -10000 "
+                          f"is not computed here{at_line()}")
+    head = sum((q + k) ** -s for k in range(first))
+    z = q + first
+    term, tail = s * z ** (-s - 1.0), z ** (1.0 - s) / (s - 1.0) + 0.5 * z ** -s
+    for j, ratio in enumerate(_BERNOULLI, 1):
+        tail = tail + ratio * term
+        term = term * (s + 2 * j - 1.0) * (s + 2 * j) / (z * z)
+    return (head + tail)[()]
+
+
+_BERNOULLI = [1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000,
+              1 / 74724249600]
+"""B_2j / (2j)!."""
+
+complex_zeta = elementwise("complex_zeta", _complex_zeta, no_rule("zeta", "s"),
+                           lambda y, s, q: -s * complex_zeta(s + 1.0, q))
 poch = declare("poch", lambda y, z, m: y * (psi(z + m) - psi(z)), lambda y, z, m: y * psi(z + m))
 binom = declare("binom", lambda y, n, k: y * (psi(n + 1.0) - psi(n - k + 1.0)),
                 lambda y, n, k: y * (psi(n - k + 1.0) - psi(k + 1.0)))
@@ -92,7 +125,15 @@ kl_div = declare("kl_div", lambda z, x, y: log(x / y), lambda z, x, y: 1.0 - x /
 
 expi = declare("expi", lambda y, x: exp(x) / x)
 exp1 = declare("exp1", lambda y, x: -exp(-x) / x)
-expn = declare("expn", no_rule("expn", "n"), lambda y, n, x: -expn(n - 1, x))
+
+
+def _expn_slope(y, n, x):
+    """-E_{n-1}; that of E_0 = exp(-x) / x by itself."""
+    lowest = less(whole(n), 1)
+    return -where(lowest, y * (1.0 + 1.0 / x), expn(where(lowest, 0, whole(n) - 1), x))
+
+
+expn = declare("expn", None, _expn_slope)
 
 
 def _log_ratio(z):
@@ -116,6 +157,7 @@ class LambertW(Elementwise):
 
 
 lambertw = LambertW()
+on_device(lambertw, lambda home, z, k: special_of(home).lambertw(z, k))
 exp10 = declare("exp10", lambda y, x: y * float(np.log(10.0)))
 cosm1 = declare("cosm1", lambda y, x: -sin(x))
 

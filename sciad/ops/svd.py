@@ -22,14 +22,11 @@ U2 are LAPACK's choice; a result that depends on them raises in reverse mode.
 
 import numpy as np
 
-from sciad.core.array import has_data, plain
-from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
 from sciad.core.rules import General, is_complex
 from sciad.ops.decompositions import (
     _real_dtype,
     _recomputed,
-    _refuse_gauge,
     column,
     diagonal_of,
     imag_of,
@@ -37,9 +34,13 @@ from sciad.ops.decompositions import (
     on_diagonal,
     real_of,
     row,
+    symmetric_in,
+    without_phase,
 )
-from sciad.ops.elementwise import where
+from sciad.ops.elementwise import logical_not, where
+from sciad.ops.guards import known, require
 from sciad.ops.products import _adjoint, matmul_p
+from sciad.ops.reduce import any_, max_
 from sciad.ops.shape import concatenate
 
 
@@ -57,16 +58,15 @@ def _type(a, full, vectors):
 
 def _inverse(s, raising=False):
     """1 / s for the vectors; where a value is 0 they have no derivative (as `inverse_gaps`)."""
-    if not has_data(s):
-        return 1.0 / s
-    values = np.asarray(plain(s))
-    zero = values <= np.finfo(values.dtype).eps * np.max(values, axis=-1, initial=0.0,
-                                                         keepdims=True)
-    if not np.any(zero):
-        return 1.0 / s
+    (values,) = known(s)
+    if not values.size:
+        return s
+    eps = 10 * values.shape[-1] * float(np.finfo(values.dtype).eps)
+    zero = values <= eps * max_(values, -1, keepdims=True)
     if raising:
-        raise ArgumentError(f"svd: the singular vectors of a rank-deficient matrix have no "
-                            f"derivative{at_line()}; the singular values alone have one")
+        return 1.0 / require(s, logical_not(any_(zero)),
+                             "svd: the singular vectors of a rank-deficient matrix have no "
+                             "derivative; the singular values alone have one")
     return where(zero, np.nan, 1.0 / where(zero, 1.0, s))
 
 
@@ -119,7 +119,7 @@ def _first_columns(g, q, k):
     first, rest = q[..., :k], q[..., k:]
     g1, g2 = g[..., :k], g[..., k:]
     turn = matmul_p(_adjoint(rest), g2)
-    _refuse_gauge(turn - _adjoint(turn), turn, "svd with full_matrices")
+    g1 = without_phase(g1, turn - _adjoint(turn), turn, q, "svd with full_matrices")
     return g1 - matmul_p(rest, matmul_p(_adjoint(g2), first))
 
 
@@ -131,7 +131,7 @@ def _vjp(cotangents, needs, out, args, params):
     gu = _first_columns(gu, u, k)
     gv = _first_columns(None if gvh is None else _adjoint(gvh), v, k)
     u1, v1 = u[..., :k], v[..., :k]
-    inner = 0.0 if gs is None else on_diagonal(gs)
+    inner = 0.0 if gs is None else on_diagonal(symmetric_in(gs, s, "svd"))
     if gu is not None or gv is not None:
         inner = inner + _coupling(gu, gv, u1, s, v1)
     if is_complex(u):
@@ -160,7 +160,7 @@ def _coupling(gu, gv, u, s, v):
     if is_complex(u):
         phase_u = 0.0 if gu is None else imag_of(diagonal_of(left))
         phase_v = 0.0 if gv is None else imag_of(diagonal_of(right))
-        _refuse_gauge(phase_u + phase_v, left + right, "svd")
+        inner = without_phase(inner, phase_u + phase_v, left + right, u, "svd")
         inner = inner + on_diagonal((phase_u - phase_v) * 0.5 * _inverse(s, True)) * 1j
     return inner
 

@@ -1,7 +1,7 @@
 """Views: Arrays that share memory as NumPy's would, written functionally.
 
 Arrays that are views of one another belong to one `Storage`. It keeps the whole (`root`), and
-each member knows the chain of links (index, reshape, transpose, real, imag) that leads from the
+each member knows the chain of links (index, reshape, transpose, real, imag...) that leads from the
 root to it.
 Reading costs nothing. Writing through any member puts the new piece back along its chain, then
 brings every living member up to date; the derivative is that of the sequential program.
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sciad.core.array import Array, current
+from sciad.core.array import MIRRORS, Array, current, plain
 from sciad.core.errors import ArgumentError, at_line
 from sciad.ops import elementwise, indexing, shape
 
@@ -25,13 +25,17 @@ class Link(NamedTuple):
 
     def take(self, whole):
         if self.kind == "index":
-            return indexing.read(whole, self.data)
+            return indexing.read_part(whole, self.data)
         if self.kind == "reshape":
             return shape.reshape_p(whole, shape=self.data)
         if self.kind == "transpose":
             return shape.transpose_p(whole, axes=self.data)
         if self.kind in ("real", "imag"):
             return getattr(elementwise, self.kind)(whole)
+        if self.kind == "gather":
+            return indexing.read(whole, np.unravel_index(self.data, whole.shape))
+        if self.kind == "computed":
+            return self.data[0](whole)
         return shape.broadcast_p(whole, shape=self.data)
 
     def put(self, whole: Array, piece):
@@ -47,8 +51,12 @@ class Link(NamedTuple):
             return piece + 1j * elementwise.imag(whole)
         if self.kind == "imag":
             return elementwise.real(whole) + 1j * piece
-        raise ArgumentError(f"assignment into a broadcast array, which is read-only{at_line()}; "
-                            "copy it first")
+        if self.kind == "gather":
+            indexing.store(whole, np.unravel_index(self.data, whole.shape), piece)
+            return whole
+        name = self.data[1] if self.kind == "computed" else "broadcast array"
+        raise ArgumentError(f"assignment into a {name}, which is read-only{at_line()}; copy it "
+                            "first (np.fill_diagonal writes the diagonal of a square matrix)")
 
     def blank(self, whole: np.ndarray) -> np.ndarray:
         """The same step on a plain array, to see whether it is a view."""
@@ -60,17 +68,23 @@ class Link(NamedTuple):
             return whole.transpose(self.data)
         if self.kind in ("real", "imag"):
             return whole
+        if self.kind == "gather":
+            return whole.reshape(-1)[self.data]
+        if self.kind == "computed":
+            return self.data[2](whole)
         return np.broadcast_to(whole, self.data)
 
 
 class Storage:
-    """The whole that a family of views shares, and its living members."""
+    """The whole that a family of views shares, its living members, and the object arrays that
+    ``np.asarray`` made of them, which NumPy's meaning also lets share the memory."""
 
-    __slots__ = ("root", "members")
+    __slots__ = ("root", "members", "mirrors")
 
     def __init__(self, first: Array):
         self.root = Array(first._value, first._interp, first._node)
         self.members = [weakref.ref(first)]
+        self.mirrors: list[tuple] = []
 
     def living(self) -> list[Array]:
         alive = [(ref, ref()) for ref in self.members]
@@ -101,6 +115,58 @@ def make_view(x: Array, link: Link) -> Array:
     return out
 
 
+def computed(x: Array, take, name: str, original) -> Array:
+    """A view that cannot be written: `take` of `x` as an operation, `original` as NumPy's view."""
+    return make_view(x, Link("computed", (take, name, original)))
+
+
+def is_truth(index) -> bool:
+    """Whether an index is one truth value, which NumPy takes for a mask without dimensions."""
+    return isinstance(index, (bool, np.bool_)) or (
+        isinstance(index, (Array, np.ndarray)) and not index.shape and index.dtype == np.bool_)
+
+
+def read_where(x: Array, index):
+    """``x[True]`` and ``x[False]``: a copy with a first axis of extent 1 or 0."""
+    one = shape.reshape_p(x, shape=(1, *x.shape))
+    return indexing.read(one, np.flatnonzero(plain(index, "a boolean mask")))
+
+
+def _without_first(v, ndim):
+    v = v if isinstance(v, Array) else np.asarray(v)
+    return v.reshape(v.shape[1:]) if len(v.shape) > ndim else v
+
+
+class Flat:
+    """``x.flat``: the entries in order, read and written by one index."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x: Array):
+        self.x = x
+
+    def __len__(self):
+        return self.x.size
+
+    def __iter__(self):
+        return iter(self.x.reshape(-1))
+
+    def __getitem__(self, index):
+        out = self.x.reshape(-1)[index]
+        return out if not out.shape else out.copy()
+
+    def __setitem__(self, index, v):
+        """A value too short is repeated, as NumPy does."""
+        places = np.arange(self.x.size)[index]
+        v = v if isinstance(v, Array) else np.asarray(v)
+        if v.size not in (1, places.size) or len(v.shape) > 1:
+            v = np.resize(v, places.size)
+        write(self.x, np.unravel_index(places, self.x.shape), v)
+
+    def copy(self):
+        return self.x.reshape(-1).copy()
+
+
 def _shares(x: Array, chain, link) -> bool:
     whole = np.empty(x._alias[0].root.shape if x._alias else x.shape, np.int8)
     for step in chain:
@@ -110,6 +176,10 @@ def _shares(x: Array, chain, link) -> bool:
 
 def write(x: Array, index, v) -> None:
     """``x[index] = v``."""
+    if is_truth(index):
+        if not plain(index, "a boolean mask"):
+            return
+        index, v = Ellipsis, _without_first(v, x.ndim)
     if x._alias is None:
         indexing.store(x, index, v)
         return
@@ -130,6 +200,32 @@ def write(x: Array, index, v) -> None:
     finally:
         for member in members:
             _refresh(member, storage)
+        if storage.mirrors:
+            _refresh_mirrors(storage)
+
+
+def _refresh_mirrors(storage):
+    storage.mirrors = [pair for pair in storage.mirrors if pair[0]() is not None]
+    for ref, chain in storage.mirrors:
+        whole, objects = storage.root, ref()
+        for link in chain:
+            whole = link.take(whole)
+        if objects is not None:
+            objects.flags.writeable = True
+            for index in np.ndindex(objects.shape):
+                objects[index] = whole[index]
+            objects.flags.writeable = False
+
+
+def _mirror(x: Array, objects: np.ndarray) -> None:
+    """Let writes into `x` reach `objects`, the array that ``np.asarray(x)`` gives."""
+    if x._alias is None:
+        hold(x)
+    storage, chain = x._alias
+    storage.mirrors.append((weakref.ref(objects), chain))
+
+
+MIRRORS.append(_mirror)
 
 
 def _put(storage, chain, piece):

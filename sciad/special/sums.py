@@ -5,17 +5,19 @@ import math
 import numpy as np
 from scipy import special as sp
 
-from sciad.core.array import Array
+from sciad.core.array import UFUNCS, Array
+from sciad.core.backend import on_any_device
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.transforms import stop_gradient
-from sciad.ops import special
+from sciad.ops import oscillation, special
 from sciad.ops.elementwise import absolute, exp, isfinite, log, real, sign, where
+from sciad.ops.functions import require_real
 from sciad.ops.reduce import max_, sum_
 from sciad.special.functions import operand
 
 
 def _followed(*args) -> bool:
-    return any(isinstance(x, Array) for x in args)
+    return any(isinstance(x, Array) or on_any_device(x) for x in args)
 
 
 def _shift(x, axis):
@@ -69,7 +71,8 @@ def log_softmax(x, axis=None):
     x = operand(x)
     if not _followed(x):
         return sp.log_softmax(x, axis)
-    shifted = x - _shift(x, axis)
+    shifted = x - (_shift(x, axis) if x.dtype.kind != "c" else
+                   stop_gradient(max_(x, axis, keepdims=True)))
     return shifted - log(sum_(exp(shifted), axis, keepdims=True))
 
 
@@ -86,6 +89,18 @@ def zeta(x, q=None):
     return special.zeta(x, 1.0 if q is None else q)
 
 
+# what SciPy's own zeta and lambertw call
+UFUNCS[sp._ufuncs._riemann_zeta] = zeta
+UFUNCS[sp._ufuncs._zeta] = zeta
+
+
+def _branch(z, k, tol):
+    return special.lambertw(operand(z), k=int(k))
+
+
+UFUNCS[sp._ufuncs._lambertw] = _branch
+
+
 def polygamma(n, x):
     """``scipy.special.polygamma`` for a whole number `n`: the nth derivative of psi."""
     x = operand(x)
@@ -93,6 +108,8 @@ def polygamma(n, x):
         return sp.polygamma(n, x)
     if not isinstance(n, (int, np.integer)) or n < 0:
         raise ArgumentError(f"polygamma: n={n!r} must be a whole number{at_line()}")
+    require_real("polygamma", x)
+    x = x.astype(np.result_type(x.dtype, np.float64))
     if n == 0:
         return special.psi(x)
     return (-1.0) ** (n + 1) * float(math.factorial(n)) * special.zeta(n + 1.0, x)
@@ -103,6 +120,7 @@ def multigammaln(a, d):
     a = operand(a)
     if not _followed(a):
         return sp.multigammaln(a, d)
+    a = a.astype(np.result_type(a.dtype, np.float64))
     halves = 0.5 * np.arange(d)
     terms = special.gammaln(a.reshape((*a.shape, 1)) - halves)
     return sum_(terms, -1) + d * (d - 1) * 0.25 * float(np.log(np.pi))
@@ -112,3 +130,42 @@ def lambertw(z, k=0, tol=1e-8):
     """``scipy.special.lambertw`` on branch `k`; a complex result, as SciPy's."""
     z = operand(z)
     return special.lambertw(z, k=int(k)) if _followed(z) else sp.lambertw(z, k, tol)
+
+
+def _spherical(name):
+    original, primitive = getattr(sp, name), getattr(oscillation, name)
+
+    def call(n, z, derivative=False):
+        z = operand(z)
+        if not _followed(n, z):
+            return original(n, z, derivative)
+        if derivative:
+            return primitive.partials[1](None, n, z)
+        return primitive(n, z)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"``scipy.special.{name}``: of order `n`, or its derivative by `z`."
+    return call
+
+
+spherical_jn = _spherical("spherical_jn")
+spherical_yn = _spherical("spherical_yn")
+spherical_in = _spherical("spherical_in")
+spherical_kn = _spherical("spherical_kn")
+
+
+def comb(N, k, *, exact=False, repetition=False):
+    """``scipy.special.comb``: of differentiated values by the gamma function."""
+    N, k = operand(N), operand(k)
+    if not _followed(N, k):
+        return sp.comb(N, k, exact=exact, repetition=repetition)
+    return special.binom(N + k - 1.0 if repetition else N, k)
+
+
+def factorial(n, exact=False):
+    """``scipy.special.factorial``: of a differentiated value gamma(n + 1), 0 where n < 0."""
+    n = operand(n)
+    if not _followed(n):
+        return sp.factorial(n, exact)
+    require_real("factorial", n)
+    return where(n < 0.0, 0.0, special.gamma(n + 1.0))

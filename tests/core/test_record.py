@@ -328,6 +328,13 @@ def test_random_numbers_in_branches_raise():
         record(f, 1.0)
 
 
+def test_texts_stand_in_the_structure():
+    recorded = record(lambda x: {"y": 2 * x, "unit": "m"}, 1.0)
+    assert recorded(3.0) == {"y": 6.0, "unit": "m"} and len(recorded.graph.outputs) == 1
+    with pytest.raises(RecordError, match="structure"):
+        record(lambda x: (x, "a") if x > 0 else (x, "b"), 1.0)
+
+
 @pytest.mark.parametrize("function, message", [
     (lambda x: float(x[0]) * x, "float"),
     (lambda x: int(x[0]) * x, r"int\(\) needs the data"),
@@ -335,7 +342,7 @@ def test_random_numbers_in_branches_raise():
     (lambda x: [1, 2][x[0].astype(int)] * x, "an index needs"),
     (lambda x: x if x > 0 else -x, "ambiguous"),
     (lambda x: x * len(f"{x[0]:.3f}"), "format"),
-    (lambda x: (x, "text"), "returned a str"),
+    (lambda x: (x, object()), "returned a object"),
     (lambda x: x if x[0] > 0 else x[:2], "shapes"),
     (lambda x: x if x[0] > 0 else (x, x), "structure"),
 ], ids=range(9))

@@ -7,7 +7,7 @@ import pytest
 
 import sciad
 from sciad import numpy as snp
-from sciad.core.errors import ArgumentError, LostGradientError, NoRuleError
+from sciad.core.errors import ArgumentError, DTypeError, LostGradientError, NoRuleError
 
 X = np.array([0.7, -1.2, 2.1, 0.3, -0.4, 1.6])
 
@@ -44,6 +44,36 @@ BY_VALUE = {
     "trim_zeros": lambda x: np.trim_zeros(np.maximum(x, 0)[1:5]),
     "choose": lambda x: np.choose((x > 0).astype(int), [x, x**2]),
     "putmask": lambda x: _put(x),
+    "histogram2d": lambda x: np.histogram2d(X, X[::-1] + 0.03, [3, 2], weights=x * x),
+    "histogram2d density": lambda x: np.histogram2d(x, X[::-1] + 0.03, 2, density=True, weights=x),
+    "histogram2d edges": lambda x: np.histogram2d(x, X, [-2.0, 0.0, 1.0, 3.0]),
+    "histogramdd": lambda x: np.histogramdd(np.stack([X, X**2], 1), 3, weights=x)[0],
+    "histogramdd ranges": lambda x: np.histogramdd(
+        (X, X**2), (3, 2), [(-1, 1), (0, 2)], weights=x, density=True)[0],
+    "histogram auto": lambda x: np.histogram(x, "auto"),
+    "histogram_bin_edges": lambda x: np.histogram_bin_edges(x, 4),
+    "intersect1d": lambda x: np.intersect1d(x, x[1:4], return_indices=True)[0],
+    "setdiff1d": lambda x: np.setdiff1d(x, x[1:3]),
+    "setxor1d": lambda x: np.setxor1d(x[:4], x[2:]),
+    "unique axis": lambda x: np.unique(np.stack([x, x, 2 * x]), axis=0, return_counts=True)[0],
+    "unique inverse": lambda x: x[0] * np.unique([x, x], return_inverse=True)[1],
+    "polydiv": lambda x: np.polydiv(x, x[:2] + 2),
+    "polydiv without rest": lambda x: np.polydiv(np.polymul(x, x[:2]), x)[0],
+    "polydiv of a lower degree": lambda x: np.polydiv(x[:2], x),
+    "polyfit full": lambda x: np.polyfit(np.arange(6.0), x, 2, full=True)[:2],
+    "poly1d": lambda x: (np.poly1d(x)(X), (np.poly1d(x[:2]) * np.poly1d(x)).coeffs),
+    "emath sqrt": lambda x: np.emath.sqrt(x), "emath log": lambda x: np.emath.log(x),
+    "emath log2": lambda x: np.emath.log2(x), "emath power": lambda x: np.emath.power(x, 1.5),
+    "emath logn": lambda x: np.emath.logn(3.0, np.abs(x)),
+    "emath arccos": lambda x: np.emath.arccos(x), "emath arcsin": lambda x: np.emath.arcsin(x / 9),
+    "emath arctanh": lambda x: np.emath.arctanh(x),
+    "real_if_close": lambda x: np.real_if_close(x + 0j),
+    "nanquantile by steps": lambda x: np.nanquantile(
+        np.where(X > 0, x, np.nan), [0.2, 0.7], method="higher"),
+    "nanquantile of lines": lambda x: np.nanquantile(
+        np.where(X > 0, x, np.nan).reshape(2, 3), 0.6, axis=1, method="inverted_cdf"),
+    "searchsorted in order": lambda x: x * np.searchsorted(x, [0.5, 1.0], sorter=np.argsort(x))[0],
+    "r_ of strings": lambda x: snp.r_["0,2", x, x],
 }
 
 
@@ -70,6 +100,20 @@ def test_functions_of_values(name):
 ])
 def test_constants_are_constant(f):
     assert np.all(sciad.grad(lambda x: x[0] * f(x))(X)[1:] == 0)
+
+
+@pytest.mark.parametrize("f", [
+    np.argmax, lambda x: np.floor(x[0]), lambda x: np.sum(np.sign(x)), lambda x: np.sum(x > 0),
+    lambda x: np.digitize(x, [0.0])[1], lambda x: np.linalg.matrix_rank(np.outer(x, x)),
+    lambda x: np.searchsorted([0.0, 1.0], x[0]), lambda x: np.sum(np.argsort(x)[:2]),
+    lambda x: np.count_nonzero(x), lambda x: np.sum(np.round(x)), lambda x: np.frexp(x)[1][0],
+    lambda x: np.histogram(x, [0.0, 1.0])[0][0], lambda x: np.sum(np.trunc(x)),
+    lambda x: np.bincount((x > 0).astype(int))[0], lambda x: np.sum(np.heaviside(x, 0.5)),
+])
+def test_steps_have_gradient_zero(f):
+    np.testing.assert_array_equal(sciad.grad(lambda x: f(x) * 1.0)(X), np.zeros(6))
+    out, tangent = sciad.jvp(lambda x: f(x) * 1.0, (X,), (np.ones(6),))
+    assert out == f(X) and tangent == 0.0
 
 
 # --- singular points ------------------------------------------------------------------------------
@@ -178,11 +222,10 @@ def test_other_numbers_pass_through():
     (lambda x: np.einsum("i", x, dtype=complex), NoRuleError, "np.einsum.*dtype"),
     (lambda x: np.tensordot(x, x[:2], 1), ArgumentError, "tensordot: shapes"),
     (lambda x: np.cross(x[:2], x[:2]), ArgumentError, "three entries"),
-    (lambda x: np.pad(x, 1, "mean"), NoRuleError, "mode='mean'.*edge"),
+    (lambda x: np.pad(x, 1, "other"), NoRuleError, "mode='other'.*edge"),
     (lambda x: np.pad(x, -1), ArgumentError, "pad_width -1"),
-    (lambda x: np.quantile(x, 0.5, method="lower"), NoRuleError, "method='lower'.*linear"),
+    (lambda x: np.quantile(x, 0.5, method="low"), ArgumentError, "method='low'.*linear.*lower"),
     (lambda x: np.quantile(x, 1.5), ArgumentError, r"in \[0, 1\]"),
-    (lambda x: np.quantile(x, x[0]), NoRuleError, "by q"),
     (lambda x: np.median(x * 1j), ArgumentError, "no order"),
     (lambda x: np.take_along_axis(x, np.array([[0]]), 0), ArgumentError, "as many dimensions"),
     (lambda x: np.select([x > 0], [x, x]), ArgumentError, "1 conditions for 2 choices"),
@@ -199,19 +242,32 @@ def test_other_numbers_pass_through():
     (lambda x: np.diag(x[None, None]), ArgumentError, "neither a vector nor a matrix"),
     (lambda x: np.diagonal(x[None], 0, 1, 1), ArgumentError, "both 1"),
     (lambda x: np.searchsorted(x[None], 1.0), ArgumentError, "one-dimensional"),
-    (lambda x: np.searchsorted(x, 1.0, sorter=[0]), NoRuleError, "sorter"),
+    (lambda x: np.quantile(X, 2.0 + x[0]), ArgumentError, r"in \[0, 1\]"),
+    (lambda x: np.digitize(x, [0.0, 2.0, 1.0]), ArgumentError, "digitize: .* in order"),
+    (lambda x: np.histogram(x, [0.0, 2.0, 1.0]), ArgumentError, "histogram: .* in order"),
+    (lambda x: np.histogram(X, 3, weights=x[:2]), ArgumentError, "2 weights for 6 entries"),
+    (lambda x: np.bincount([-1, 2], x[:2]), ArgumentError, ">= 0"),
+    (lambda x: np.bincount([1, 2], x), ArgumentError, r"shape \(6,\)"),
+    (lambda x: np.add(x, x, casting="unsafe"), NoRuleError, "casting"),
+    (lambda x: np.cov(x, aweights=x[:2]), ArgumentError, "cov: weights"),
     (lambda x: np.sort(x, order="a"), NoRuleError, "order"),
-    (lambda x: np.nan_to_num(x, copy=False), NoRuleError, "copy=False"),
-    (lambda x: np.nansum(x, where=x > 0), NoRuleError, "where"),
-    (lambda x: np.multiply.at(x * 1, [0, 0], 2.0), NoRuleError, "repeated index"),
-    (lambda x: np.add.reduceat(x, [0, 2]), NoRuleError, "reduceat"),
-    (lambda x: np.multiply.reduce(x, initial=2.0), NoRuleError, "initial"),
+    (lambda x: np.nan_to_num(np.ones(6), copy=False, nan=x[0]), LostGradientError,
+     "plain array"),
+    (lambda x: np.add.reduceat(x, [0, 9]), ArgumentError, r"not all in \[0, 6\)"),
+    (lambda x: np.divide.reduce(x, axis=None) if x.ndim > 1 else np.divide.reduce(x[None], None),
+     ArgumentError, "takes one axis"),
+    (lambda x: np.max(x, where=x > 0), ArgumentError, "where= needs initial="),
+    (lambda x: np.sin(x, where=x > 0), NoRuleError, "give out="),
+    (lambda x: np.add(x, x, out=snp.zeros(3)), ArgumentError, r"out= has \(3,\)"),
+    (lambda x: np.gcd(x, x), DTypeError, "np.gcd takes integers"),
     (lambda x: np.average(x, weights=np.ones(3)), ArgumentError, r"weights of shape \(3,\)"),
     (lambda x: np.vander(x[None]), ArgumentError, "not a vector"),
-    (lambda x: np.real_if_close(x * 1j), NoRuleError, "np.real"),
     (lambda x: np.meshgrid(x, indexing="ab"), ArgumentError, "indexing 'ab'"),
     (lambda x: np.cumulative_sum(x[None]), ArgumentError, "need an axis"),
-    (lambda x: np.histogram(x, "auto"), NoRuleError, "bins='auto'"),
+    (lambda x: np.histogramdd(x, [2, 3]), ArgumentError, "2 sets of bins"),
+    (lambda x: np.polyint(x, 3, [1.0, 2.0]), ArgumentError, "2 constants for 3 integrals"),
+    (lambda x: np.polyfit(x[:2], x[:2], 3), ArgumentError, "2 points"),
+    (lambda x: snp.asarray_chkfinite(x * np.inf), ArgumentError, "infinities"),
     (lambda x: np.rot90(x[None], axes=(0, 0)), ArgumentError, "must differ"),
     (lambda x: np.block([[x], []]), ArgumentError, "list is empty"),
 ])

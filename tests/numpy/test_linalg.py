@@ -6,6 +6,7 @@ import pytest
 import sciad
 from sciad import check_grads, grad
 from sciad.core.errors import ArgumentError, NoRuleError
+from sciad.core.record import record
 from tests.ops.cases_linalg import general, hermitian
 
 DEGENERATE = np.diag([1.0, 2.0, 2.0])
@@ -146,3 +147,99 @@ def test_results_are_named():
                 + np.linalg.slogdet(a).logabsdet + np.linalg.qr(a).R[0, 0])
 
     check_grads(function, (hermitian(3),))
+
+
+@pytest.mark.parametrize("f", [
+    lambda a: np.linalg.eigvalsh(a)[1], lambda a: np.linalg.eigh(a)[0][2] ** 2,
+    lambda a: np.linalg.norm(a, 2), lambda a: np.linalg.svdvals(a)[0],
+])
+def test_repeated_values_told_apart_raise(f):
+    with pytest.raises(ArgumentError, match="repeated values have no derivative one by one"):
+        grad(f)(DEGENERATE)
+
+
+@pytest.mark.parametrize("f, expected", [
+    (lambda a: np.sum(np.linalg.eigvalsh(a) ** 3), 3 * DEGENERATE**2),
+    (lambda a: np.prod(np.linalg.svdvals(a)),
+     np.linalg.det(DEGENERATE) * np.linalg.inv(DEGENERATE)),
+    (lambda a: np.sum(np.linalg.eigvals(a).real ** 2), 2 * DEGENERATE),
+    (lambda a: np.sum(np.log(np.linalg.eigvalsh(a))), np.linalg.inv(DEGENERATE)),
+])
+def test_symmetric_functions_of_repeated_values(f, expected):
+    np.testing.assert_allclose(grad(f)(DEGENERATE), expected, atol=1e-13)
+
+
+JORDAN = np.array([[1.0, 1.0], [0.0, 1.0]])
+
+
+def test_a_defective_matrix_raises():
+    turn = general(2, 2)
+    for a in [JORDAN, turn @ JORDAN @ np.linalg.inv(turn)]:
+        with pytest.raises(ArgumentError, match="eig: the matrix is defective"):
+            grad(lambda a: np.sum(np.linalg.eigvals(a).real ** 2))(a)
+        with pytest.raises(ArgumentError, match="eig: the matrix is defective"):
+            sciad.jvp(lambda a: np.linalg.eigvals(a), (a,), (a,))
+
+
+RECORDED = [
+    (lambda a: np.sum(np.linalg.eigh(a)[1][:, 1] * np.arange(3)), DEGENERATE, "eigh: the vectors"),
+    (lambda a: np.linalg.eigvalsh(a)[1], DEGENERATE, "eigh: repeated values"),
+    (lambda a: np.sum(np.linalg.svd(a)[0] * np.arange(9.0).reshape(3, 3)), np.eye(3), "svd"),
+    (lambda a: np.linalg.svdvals(a)[0], np.eye(3), "svd: repeated values"),
+    (lambda a: np.sum(np.linalg.qr(a)[0]), np.ones((2, 2)), "qr: linearly dependent"),
+    (lambda a: np.linalg.slogdet(a)[1], np.ones((2, 2)), "slogdet: .* singular"),
+    (lambda a: np.sum(np.abs(np.linalg.eigvals(a + 0j)) ** 2), JORDAN, "eig: .* defective"),
+]
+
+
+@pytest.mark.parametrize("f, bad, message", RECORDED)
+def test_recorded_programs_stop_at_degenerate_points(f, bad, message):
+    """What raises eagerly raises when the recorded derivative runs; elsewhere both agree."""
+    slope = record(grad(f), bad)
+    with pytest.raises(ArgumentError, match=message):
+        slope(bad)
+    good = bad + 0.1 * general(*bad.shape, seed=7)
+    np.testing.assert_allclose(slope(good), grad(f)(good), rtol=1e-12)
+
+
+def test_recorded_tangents_of_repeated_vectors_are_nan():
+    tangent = record(lambda a, da: sciad.jvp(lambda a: np.linalg.eigh(a)[1], (a,), (da,))[1],
+                     DEGENERATE, DEGENERATE)
+    assert np.isnan(tangent(DEGENERATE, np.ones((3, 3)))).any()
+    assert np.isfinite(tangent(hermitian(3), np.ones((3, 3)))).all()
+
+
+@pytest.mark.parametrize("vectors", [True, False])
+def test_hermitian_svd(vectors):
+    a = hermitian(3) - 1.5 * np.eye(3)
+    options = {"hermitian": True, "compute_uv": vectors}
+    got = sciad.vjp(lambda a: np.linalg.svd(a, **options), a)[0]
+    for part, expected in zip(got if vectors else [got],
+                              np.linalg.svd(a, **options) if vectors else
+                              [np.linalg.svd(a, **options)], strict=True):
+        np.testing.assert_allclose(part, expected)
+    check_grads(lambda a: np.linalg.svd(a + a.T, hermitian=True, compute_uv=False), (a,))
+
+
+EMPTY = {
+    "det": np.linalg.det, "inv": np.linalg.inv, "slogdet": lambda a: tuple(np.linalg.slogdet(a)),
+    "cholesky": np.linalg.cholesky, "eigh": lambda a: tuple(np.linalg.eigh(a)),
+    "eigvalsh": np.linalg.eigvalsh, "eig": lambda a: tuple(np.linalg.eig(a)),
+    "svd": lambda a: tuple(np.linalg.svd(a)), "svdvals": np.linalg.svdvals,
+    "qr": lambda a: tuple(np.linalg.qr(a)), "pinv": np.linalg.pinv,
+    "solve": lambda a: np.linalg.solve(a, a), "norm": np.linalg.norm, "trace": np.linalg.trace,
+    "matrix_power": lambda a: np.linalg.matrix_power(a, 3),
+}
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3, 3), (2, 0, 0)])
+@pytest.mark.parametrize("name", EMPTY)
+def test_empty_matrices_and_stacks(name, shape):
+    f, a = EMPTY[name], np.ones(shape)
+    out, pull = sciad.vjp(f, a)
+    parts, expected = (x if isinstance(x, tuple) else (x,) for x in (out, f(a)))
+    for part, wanted in zip(parts, expected, strict=True):
+        np.testing.assert_array_equal(part, wanted)
+    slope = pull(tuple(map(np.ones_like, out)) if isinstance(out, tuple) else np.ones_like(out))
+    assert slope[0].shape == shape
+    sciad.jvp(f, (a,), (a,))

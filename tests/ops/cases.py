@@ -244,6 +244,8 @@ def _table():
                (real(), real(3)))
     yield Case("while_loop", lambda x: sciad.while_loop(lambda s: s < 20, lambda s: s * s, x),
                (np.float64(2.2),))
+    yield Case("weaken", lambda xs: sciad.scan(lambda c, x: (c * 0.5, c * x), 2.0, xs)[1],
+               (real(3).astype(np.float32),))
     yield Case("stop_gradient", lambda x: x + 0.0 * sciad.stop_gradient(x), (real(3),))
 
 

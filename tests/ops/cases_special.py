@@ -39,6 +39,9 @@ def _table():
     yield from _polynomials()
     yield from _shapes()
     yield from _sums()
+    yield from _distributions()
+    yield from _oscillation()
+    yield from _small()
 
 
 def _probability():
@@ -161,6 +164,75 @@ def _sums():
                (real(3), np.array([1.0, -3.0, 0.5])))
     yield Case("logsumexp[c128]", special.logsumexp, (complex_(3),))
     yield Case("softplus", special.softplus, (unit(3),))
+
+
+def _distributions():
+    back = POINTS[::-1].copy()
+    for f in [sp.chdtr, sp.chdtrc, sp.owens_t]:
+        yield from _two(f, POINTS, back)
+    for f in [sp.stdtrit, sp.chdtri]:
+        yield from _two(f, back, INNER)
+    for f in [sp.fdtr, sp.fdtrc, sp.fdtri, sp.gdtr, sp.gdtrc, sp.gdtrix]:
+        yield Case(f.__name__, f, (back, POINTS, INNER))
+    yield Case("stdtr", sp.stdtr, (back, POINTS - 1.0))
+    yield Case("stdtr at zero", sp.stdtr, (POINTS, np.array([0.0, 1e-8, -1e-3])), 1)
+    for f in [sp.bdtr, sp.bdtrc, sp.nbdtr, sp.nbdtrc]:
+        yield Case(f.__name__, lambda p, f=f: f(1, 4, p), (INNER,))
+    for f in [sp.pdtr, sp.pdtrc]:
+        yield Case(f.__name__, lambda m, f=f: f(2, m), (POINTS,))
+    yield from _one(sp.ndtri_exp, -POINTS)
+    yield Case("voigt_profile", sp.voigt_profile, (POINTS - 1.0, back, INNER))
+
+
+def _oscillation():
+    for f in [sp.airy, sp.fresnel]:
+        yield Case(f.__name__, f, (POINTS - 1.0,))
+        yield Case(f"{f.__name__}[c128]", f, (complex_(3),))
+    for f in [sp.sici, sp.shichi]:
+        yield Case(f.__name__, f, (POINTS,))
+    yield from _one(sp.wrightomega, POINTS - 1.0)
+    for f in [sp.struve, sp.modstruve, sp.jve, sp.yve, sp.kn, sp.yn]:
+        for v in [1, 2]:
+            yield Case(f"{f.__name__} {v}", lambda x, f=f, v=v: f(v, x), (POINTS,))
+    for f in [sp.hankel1e, sp.hankel2e]:
+        yield Case(f.__name__, lambda x, f=f: f(1.5, x), (complex_(3),))
+    for f in [special.spherical_jn, special.spherical_yn, special.spherical_in,
+              special.spherical_kn]:
+        for n in [0, 1, 3]:
+            yield Case(f"{f.__name__} {n}", lambda x, f=f, n=n: f(n, x), (POINTS,))
+        yield Case(f"{f.__name__} slope", lambda x, f=f: f(2, x, derivative=True), (POINTS,))
+    yield Case("spherical_jn at zero", lambda x: special.spherical_jn(0, x), (np.zeros(1),))
+
+
+def _small():
+    back = POINTS[::-1].copy()
+    for f in [sp.exprel, sp.cbrt, sp.exp2, sp.expm1, sp.log1p]:
+        yield from _one(f, POINTS, f"scipy {f.__name__}")
+    for f in [sp.sindg, sp.cosdg, sp.tandg, sp.cotdg]:
+        yield Case(f.__name__, f, (30.0 * POINTS,))
+    for f in [sp.boxcox, sp.boxcox1p, sp.powm1]:
+        yield from _two(f, POINTS, back)
+    for f in [sp.inv_boxcox, sp.inv_boxcox1p]:
+        yield Case(f.__name__, f, (POINTS, back))
+    for f in [sp.boxcox, sp.inv_boxcox]:
+        yield Case(f"{f.__name__} at zero", lambda k, f=f: f(POINTS, k),
+                   (np.array([0.0, 1e-9, 1e-3]),))
+    for f in [sp.huber, sp.pseudo_huber]:
+        yield Case(f.__name__, f, (back, POINTS - 1.0))
+    yield Case("radian", sp.radian, (POINTS, back, INNER))
+    yield Case("elliprf", sp.elliprf, (POINTS, back, INNER), 1)
+    yield Case("elliprd", lambda x: x * sp.elliprd(POINTS, back, INNER), (POINTS,))
+    yield Case("agm", sp.agm, (POINTS, back))
+    yield Case("comb", lambda n: special.comb(n, 2), (POINTS + 3.0,))
+    yield Case("comb with repetition", lambda n: special.comb(n, 2.5, repetition=True), (POINTS,))
+    yield Case("factorial", special.factorial, (POINTS,))
+    x = np.array([0.1, 0.6])
+    for f in [sp.eval_chebyc, sp.eval_chebys, sp.eval_sh_chebyt, sp.eval_sh_chebyu,
+              sp.eval_sh_legendre]:
+        yield Case(f"{f.__name__} 3", lambda x, f=f: f(3, x), (x,))
+    for f in [sp.psi, sp.loggamma]:
+        yield Case(f"{f.__name__}[c128]", f, (complex_(3),))
+        yield Case(f"{f.__name__} left[c128]", f, (complex_(3) - 4.0,))
 
 
 CASES = list(_table())

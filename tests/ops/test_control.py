@@ -1,15 +1,23 @@
 """cond, while_loop and scan: eager and recorded, derivatives in both modes to second order."""
 
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 import sciad
 from sciad import numpy as snp
+from sciad.compiler import llvm
+from sciad.compiler.jit import FallbackWarning
+from sciad.core import tree
 from sciad.core.errors import ArgumentError, SciadError
 from sciad.core.record import record
-from sciad.ops.control import BufferFull, loop_capacity
+from sciad.ops.control import BufferFull, capacity, loop_capacity
 
 X = np.array([0.5, 1.5, -0.7])
+NATIVE = llvm.available()
 
 
 def cond_scalar(x):
@@ -255,3 +263,275 @@ def test_an_exception_in_a_recorded_branch():
         sciad.grad(recorded)(1.0)
     with pytest.raises(ValueError, match="too steep"):
         record(sciad.grad(f), 1.0)(1.0)
+
+
+# --- second order, compiled -----------------------------------------------------------------------
+
+
+@BY_NAME
+def test_compiled_derivatives(function):
+    def loss(x):
+        return sum((np.sum(np.sin(y)) for y in _floats(function)(x)), 0.0)
+
+    _same(sciad.jit(function, strict=NATIVE)(X), function(X))
+    _same(sciad.jit(sciad.grad(loss), strict=NATIVE)(X), sciad.grad(loss)(X), 1e-10)
+
+    def second(x):
+        return sciad.hvp(loss, (x,), (np.cos(x),))
+
+    _same(sciad.jit(second, strict=NATIVE)(X), second(X), 1e-9)
+
+    def twice(x):
+        return sciad.grad(lambda y: np.sum(np.cos(sciad.grad(loss)(y))))(x)
+
+    _same(sciad.jit(twice, strict=NATIVE)(X), twice(X), 1e-9)
+
+
+def complex_scan(z):
+    return sciad.scan(lambda c, r: (c * r + 0.5 * np.conj(c), c * 1j), z[0], z)
+
+
+def complex_while(z):
+    return sciad.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * z + 1j), (0, z))[1]
+
+
+def complex_fori(z):
+    return sciad.fori_loop(0, 3, lambda i, s: np.sin(s) * z + i, z)
+
+
+def complex_cond(z):
+    return sciad.cond(np.real(z[0]) > 0, lambda: z * z, lambda: np.exp(z))
+
+
+@pytest.mark.parametrize("function", [complex_scan, complex_while, complex_fori, complex_cond],
+                         ids=lambda f: f.__name__)
+def test_complex_carries(function):
+    z = X * np.exp(1j * X[::-1])
+    sciad.check_grads(function, (z,))
+    sciad.check_grads(record(function, z), (z,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FallbackWarning)
+        _same(sciad.jit(function)(z), function(z))
+        gradient = sciad.grad(lambda z: np.sum(np.abs(tree.flatten(function(z))[0][0]) ** 2))
+        _same(sciad.jit(gradient)(z), gradient(z), 1e-10)
+
+
+# --- room for the backward pass -------------------------------------------------------------------
+
+
+def doubling(x, most):
+    return sciad.while_loop(lambda s: s < most, lambda s: s + 1.0, x)
+
+
+@pytest.mark.parametrize("outer", [
+    lambda x: sciad.scan(lambda c, r: (c + doubling(r, 3000.0) * c, None), 1.0, x)[0],
+    lambda x: sciad.cond(x[0] > 0, lambda: doubling(x[0], 3000.0) * x[1], lambda: x[1]),
+    lambda x: sciad.while_loop(lambda s: s[0] < 2,
+                               lambda s: (s[0] + 1, s[1] + doubling(s[1] * x[0], 3000.0)),
+                               (0, x[1]))[1],
+    lambda x: np.sum(sciad.vmap(lambda r: doubling(r, 3000.0) * r)(x)),
+], ids=["scan", "cond", "while_loop", "vmap"])
+def test_loops_inside_get_room_for_more_iterations(outer):
+    x = np.array([0.5, 1.0])
+    _same(sciad.jit(sciad.grad(outer))(x), sciad.grad(outer)(x), 1e-10)
+    _same(sciad.grad(sciad.jit(outer))(x), sciad.grad(outer)(x), 1e-10)
+
+
+def sizes(graph):
+    for equation in graph.equations:
+        yield from (out.type.size for out in equation.outputs)
+        for inner in equation.graphs():
+            yield from sizes(inner)
+
+
+def test_each_order_keeps_states_only():
+    def f(x):
+        return sciad.while_loop(lambda s: s[0] < 5, lambda s: (s[0] + 1, np.sin(s[1]) * x),
+                                (0, x))[1]
+
+    first, second = sciad.grad(f), sciad.grad(sciad.grad(f))
+    with loop_capacity(50):
+        for derivative in (first, second, sciad.grad(second)):
+            assert max(sizes(record(derivative, 0.7).graph)) == 50
+
+
+def test_the_room_belongs_to_a_thread():
+    seen = []
+    with loop_capacity(7):
+        thread = threading.Thread(target=lambda: seen.append(capacity()))
+        thread.start()
+        thread.join()
+        assert capacity() == 7
+    assert seen == [1024] and capacity() == 1024
+
+
+def test_threads_record_loops_of_their_own():
+    def work(n):
+        slope = sciad.jit(sciad.grad(lambda x: doubling(x * x, 10.0 * n)))
+        return [float(slope(0.1 * n + 0.01 * k)) for k in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for n, got in zip(range(1, 5), pool.map(work, range(1, 5)), strict=True):
+            assert got == pytest.approx([2 * (0.1 * n + 0.01 * k) for k in range(20)])
+
+
+# --- types ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", [
+    lambda x: sciad.scan(lambda c, r: (c + r, c), 0, x)[0],
+    lambda x: sciad.scan(lambda c, r: (c + r, c * r), 0.0, x),
+    lambda x: sciad.scan(lambda c, r: (c * 0.5, r * c), 2.0, x)[1],
+    lambda x: sciad.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * s[0] + x), (0, x)),
+    lambda x: sciad.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] + x[0]), (0, 0))[1],
+    lambda x: sciad.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + x[0], s[1]), (0, 1))[0],
+    lambda x: sciad.scan(lambda c, r: ((c[1], c[1] + r), None), (0, 0), x)[0],
+    lambda x: sciad.fori_loop(0, 3, lambda i, s: s + i * x[1], 0),
+    lambda x: sciad.cond(x[0] > 0, lambda: 2, lambda: x[0]) * x,
+    lambda x: sciad.cond(x[0] > 0, lambda y: y * 2, lambda y: 0.5, 1.5) * x,
+], ids=range(10))
+def test_python_numbers_take_the_type_of_their_partners(f, dtype):
+    """Carries that start as Python numbers, and branches that return one."""
+    x = X.astype(dtype)
+    for a, b in zip(_flat(sciad.jit(f)(x)), _flat(f(x)), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-6 if dtype == np.float32 else 1e-13)
+
+
+def test_branches_of_two_dtypes_promote():
+    def f(x, k):
+        return sciad.cond(x[0] > 0, lambda: k, lambda: x)
+
+    both = sciad.jit(f)(X, np.arange(3)), sciad.jit(f)(-X, np.arange(3))
+    assert all(out.dtype == float for out in both)
+    assert np.array_equal(both[0], [0.0, 1.0, 2.0]) and np.array_equal(both[1], -X)
+    single = X.astype(np.float32)
+    mixed = record(lambda x: sciad.cond(x[0] > 0, lambda: x, lambda: X), single)
+    assert mixed(single).dtype == mixed(-single).dtype == float
+
+
+def test_a_carry_that_grows_is_the_larger_type_from_the_start():
+    def f(x):
+        return sciad.scan(lambda c, r: (c + r, c), np.int64(1), x)
+
+    carry, ys = record(f, X)(X)
+    assert ys.dtype == float and ys[0] == 1.0
+    _same(carry, f(X)[0])
+    sciad.check_grads(record(f, X), (X,))
+    z = X.astype(np.float32)
+    wide = record(lambda z: sciad.scan(lambda c, r: (c * np.float64(2.0), c), z[0], z), z)(z)
+    assert wide[0].dtype == float and wide[1].dtype == float
+
+
+def test_an_integer_argument_serves_as_a_length():
+    f = sciad.jit(lambda x, n: sciad.scan(lambda c, _: (c * x, None), 1.0, length=n)[0],
+                  strict=NATIVE)
+    assert f(2.0, 3) == 8.0 and f(2.0, 5) == 32.0
+
+
+# --- values of their own --------------------------------------------------------------------------
+
+
+def adding_in_place(c, r):
+    c += r
+    return c, c
+
+
+LOOPS_THAT_WRITE = {
+    "scan": lambda x: sciad.scan(adding_in_place, x, np.outer([1.0, 2.0, 3.0], x)),
+    "rows": lambda x: sciad.scan(lambda c, r: (c + adding_in_place(r, 1.0)[0], r), x,
+                                 np.outer([1.0, 2.0, 3.0], x)),
+    "while_loop": lambda x: sciad.while_loop(lambda s: np.sum(s) < 9,
+                                             lambda s: adding_in_place(s, 1.0)[0], x),
+    "fori_loop": lambda x: sciad.fori_loop(0, 2, lambda i, s: adding_in_place(s, i)[0], x),
+    "cond": lambda x: sciad.cond(x[0] > 0, lambda y: adding_in_place(y, y)[0], np.sin, x),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS_THAT_WRITE)
+def test_bodies_write_into_values_of_their_own(name):
+    f = LOOPS_THAT_WRITE[name]
+    x = X.copy()
+    out = f(x)
+    assert np.array_equal(x, X)
+    _same(sciad.jit(f, strict=NATIVE)(X), out)
+
+    def held(x):
+        y = x * 1.0
+        return tree.flatten(f(y))[0][-1] * y
+
+    sciad.check_grads(held, (X,))
+    _same(sciad.jit(held, strict=NATIVE)(X), held(X))
+
+
+def test_results_stacked_are_those_of_their_iteration():
+    _, ys = sciad.scan(adding_in_place, np.zeros(1), np.ones((3, 1)))
+    assert ys.ravel().tolist() == [1.0, 2.0, 3.0]
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda x: sciad.cond(x > 0, np.sin, np.cos, x), r"cond: the predicate must be one truth val"),
+    (lambda x: sciad.while_loop(lambda s: s < 9, lambda s: s * 2, x),
+     r"while_loop: the condition must be one truth value, got an array of shape \(3,\)"),
+    (lambda x: sciad.while_loop(lambda s: (s[0] < 1, s[0] > 2), lambda s: s * 2, x),
+     "the condition must be one truth value, got 2"),
+    (lambda x: sciad.scan(lambda c, r: ((c, c), r), x, x),
+     r"scan: the carry changes its structure, from \* to \(\*, \*\)"),
+    (lambda x: sciad.scan(lambda c, r: (c[:1], r), x, x), "scan: the carry changes its type.*shap"),
+    (lambda x: sciad.scan(lambda c, r: ("text", r), x[0], x), "numbers and arrays, got a str"),
+    (lambda x: sciad.scan(lambda c, r: (c, r), x, x, length=2.5), "must be a number of iterations"),
+    (lambda x: sciad.scan(lambda c, r: (c, r), x, None, length=-1), "must be a number of iter"),
+    (lambda x: sciad.cond(x[0] > 0, np.sin, np.cos, "text"), "numbers and arrays, got a str"),
+], ids=range(9))
+def test_errors_name_the_line(call, message):
+    with pytest.raises(ArgumentError, match=message) as caught:
+        record(call, X)
+    assert "test_control.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: sciad.cond(x > 0, np.sin, np.cos, x),
+    lambda x: sciad.while_loop(lambda s: s < 9, lambda s: s * 2, x),
+], ids=["cond", "while_loop"])
+def test_a_truth_value_is_one_number(call):
+    for run in (call, sciad.grad(lambda x: np.sum(call(x)))):
+        with pytest.raises(ArgumentError, match="must be one truth value.*test_control.py"):
+            run(X)
+
+
+def test_an_eager_scan_names_results_of_different_structure():
+    with pytest.raises(ArgumentError, match="different structures.*test_control.py"):
+        sciad.scan(lambda c, r: (c, r if r > 0 else (r, r)), 0.0, X)
+    with pytest.raises(ArgumentError, match="differ in shape.*iteration 1.*test_control.py"):
+        sciad.scan(lambda c, r: (c + 1, np.ones(int(c) + 1)), 0, X)
+
+
+def tripling(x):
+    while x < 100.0:
+        x = 3 * x
+    return x
+
+
+def tripling_with_break(x):
+    count = 0
+    while True:
+        x, count = 3 * x, count + 1
+        if x > 100.0:
+            break
+    return x + 0.0 * count
+
+
+def tripling_loop(x):
+    return sciad.while_loop(lambda x: x < 100.0, lambda x: 3 * x, x)
+
+
+@pytest.mark.parametrize("function", [
+    tripling, pytest.param(tripling_with_break, marks=pytest.mark.slow)])
+def test_a_while_on_values_falls_back_and_names_the_cure(function):
+    with pytest.warns(FallbackWarning, match=r"test_control.py:\d+.*sciad.while_loop"):
+        assert sciad.jit(function)(1.0) == 243.0
+    assert sciad.jit(tripling_loop, strict=NATIVE)(1.0) == 243.0

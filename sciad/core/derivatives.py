@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from sciad.core.capacity import capacity
 from sciad.core.graph import Graph, Type
 from sciad.core.record import record_leaves
 from sciad.core.rules import Tools
@@ -53,9 +54,14 @@ def tangent_graph(graph: Graph, active: tuple[bool, ...]) -> Graph:
     return Control.simplify(record_leaves(run, types + split(active, types)[0]).graph)
 
 
-@lru_cache(maxsize=512)
 def cotangent_graph(graph: Graph, needs: tuple[bool, ...]) -> Graph:
     """Inputs of `graph`, then cotangents of its float outputs -> cotangents of needed inputs."""
+    return _cotangent_graph(graph, needs, capacity())
+
+
+@lru_cache(maxsize=512)
+def _cotangent_graph(graph, needs, room) -> Graph:
+    """`cotangent_graph`, known by the room that its loops have."""
     types = [var.type.strong() for var in graph.inputs]
     outs = [atom.type.strong() for atom in graph.outputs if is_float(atom.type)]
     count = len(types)
@@ -81,8 +87,15 @@ def spread(parts, types) -> tuple:
 
 
 def values_of(graph: Graph, args) -> tuple:
-    """The results of a graph on NumPy values, Python scalars as NumPy's."""
-    return tuple(out if hasattr(out, "dtype") else np.asarray(out)[()] for out in graph(*args))
+    """The results of a graph on NumPy values, in the dtypes that it states."""
+    return tuple(_typed(out, atom.type.dtype)
+                 for out, atom in zip(graph(*args), graph.outputs, strict=True))
+
+
+def _typed(x, dtype):
+    if not hasattr(x, "dtype"):
+        return np.asarray(x, dtype)[()]
+    return x if x.dtype == dtype else x.astype(dtype)
 
 
 def out_types(graph: Graph) -> tuple[Type, ...]:

@@ -1,0 +1,479 @@
+"""custom_rule: a function whose derivative is stated by hand. gradient_hook: a look at a cotangent.
+
+A rule is either of two linear maps, the tangent map (jvp) or its adjoint (vjp). Given one, the
+other is its transpose, and reverse mode transposes linear maps: with ``dy = J dx`` written in
+sciad operations, the cotangent of dx through that line is ``J^T g``.
+
+    jvp only:    J^T g  is the pullback of  dx -> jvp(x, dx)  at g
+    vjp only:    J dx   is the pullback of  g -> vjp(x, g)    at dx
+"""
+
+import functools
+import inspect
+import itertools
+import types
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sciad.core import tree
+from sciad.core.arguments import fitting, is_number, packed
+from sciad.core.array import Array, current, is_plain, unwrap_plain
+from sciad.core.backend import has_memory
+from sciad.core.checking import check_grads
+from sciad.core.derivatives import out_types, values_of
+from sciad.core.errors import ArgumentError, LostGradientError, NoRuleError, SciadError, at_line
+from sciad.core.graph import type_of
+from sciad.core.primitive import active, bind
+from sciad.core.record import record_leaves, recording
+from sciad.core.reverse import Reverse
+from sciad.core.rules import General, Tools
+from sciad.core.transforms import vjp_unstaged
+
+
+def custom_rule(f: Callable | None = None, *, jvp: Callable | None = None,
+                vjp: Callable | None = None) -> Any:
+    """A function with its derivative stated by hand.
+
+    Parameters
+    ----------
+    f : callable
+        Any containers in and out. Inside transforms it is called with plain arrays (or, under
+        `jit`, recorded), so it may call any library. It must not write into its arguments, and
+        whatever it depends on differentiably must be an argument.
+    jvp : callable, optional
+        ``jvp(primals, tangents) -> (out, tangent)``, tuples of one entry a parameter of `f`.
+    vjp : callable, optional
+        ``vjp(*primals) -> (out, pullback)``; ``pullback(cotangent)`` gives the cotangents, one a
+        parameter (None: zero).
+
+    Returns
+    -------
+    CustomRule
+        Called as `f`. Its methods ``jvp`` and ``vjp`` set the rules, as decorators; ``check``
+        compares them with differences. Of the two rules one is enough, and the other is its
+        transpose. Rules are written in NumPy and sciad operations if higher derivatives are
+        wanted. Entries that are not floats have tangent and cotangent None.
+
+    Raises
+    ------
+    NoRuleError
+        On differentiating it with neither rule.
+    LostGradientError
+        If `f` depends on a differentiated value that is not an argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> @sciad.custom_rule
+    ... def log1pexp(x):
+    ...     return np.logaddexp(0.0, x)
+    >>> @log1pexp.vjp
+    ... def pulled(x):
+    ...     return log1pexp(x), lambda g: g / (1 + np.exp(-x))
+    >>> float(sciad.grad(log1pexp)(0.0)), float(sciad.jvp(log1pexp, (0.0,), (2.0,))[1])
+    (0.5, 1.0)
+    >>> log1pexp.check(0.3)
+    """
+    if f is None:
+        return functools.partial(custom_rule, jvp=jvp, vjp=vjp)
+    return CustomRule(f, jvp, vjp)
+
+
+class CustomRule:
+    """A function that carries its derivative; made by `custom_rule`."""
+
+    def __init__(self, f: Callable, jvp: Callable | None, vjp: Callable | None):
+        for rule in (f, jvp, vjp):
+            if rule is not None and not callable(rule):
+                raise ArgumentError(f"custom_rule takes functions, got a {type(rule).__name__}"
+                                    f"{at_line()}")
+        functools.update_wrapper(self, f, updated=())
+        self.f = f
+        self.jvp_rule = jvp
+        self.vjp_rule = vjp
+
+    def __repr__(self):
+        rules = [name for name in ("jvp", "vjp") if getattr(self, f"{name}_rule")]
+        return f"<custom_rule {self.name}: {' and '.join(rules) or 'no rule yet'}>"
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else types.MethodType(self, instance)
+
+    @property
+    def name(self) -> str:
+        return getattr(self.f, "__name__", type(self.f).__name__)
+
+    def jvp(self, rule: Callable) -> Callable:
+        """Set the tangent map, ``rule(primals, tangents) -> (out, tangent)``."""
+        self.jvp_rule = rule
+        return rule
+
+    def vjp(self, rule: Callable) -> Callable:
+        """Set the pullback, ``rule(*primals) -> (out, pullback)``."""
+        self.vjp_rule = rule
+        return rule
+
+    def check(self, *args: Any, order: int = 1, **tolerances: Any) -> None:
+        """Compare both modes with central differences at `args`; see `sciad.check_grads`."""
+        check_grads(self, args, order=order, **tolerances)
+
+    def __call__(self, *args, **kwargs):
+        if not active():
+            return self.f(*args, **kwargs)
+        call = _Call(self, self._positional(args, kwargs))
+        return call.recorded() if recording() else call.eager()
+
+    def _positional(self, args, kwargs):
+        """All arguments by position: that is how rules receive them."""
+        if not kwargs:
+            return args
+        try:
+            signature = inspect.signature(self.f)
+        except ValueError as error:  # a function of C tells no signature
+            raise ArgumentError(f"custom_rule: {self.name} has no signature; pass its arguments "
+                                f"by position{at_line()}") from error
+        only = [name for name in kwargs if name in signature.parameters
+                and signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY]
+        if only:
+            raise ArgumentError(f"custom_rule: {self.name} has keyword-only parameters {only}"
+                                f"{at_line()}; rules take all parameters by position")
+        bound = signature.bind(*args, **kwargs)
+        if bound.kwargs:
+            bound.apply_defaults()
+        return bound.args
+
+
+_serials = itertools.count()
+_known: OrderedDict[tuple, tuple] = OrderedDict()
+
+
+def serial_of(*functions: Callable | None) -> int:
+    """A number for functions of this code with these closed-over objects."""
+    parts: list[Any] = []
+    for f in functions:
+        cells = getattr(f, "__closure__", None) or ()
+        code = getattr(f, "__code__", f)
+        if getattr(f, "__defaults__", None):
+            parts.append(f)
+        parts += [code, *(_content(cell) for cell in cells)]
+    key = tuple(map(id, parts))
+    if key not in _known:
+        _known[key] = (next(_serials), parts)  # the parts live on, so their ids stay theirs
+        if len(_known) > 4096:
+            _known.popitem(last=False)
+    return _known[key][0]
+
+
+def _content(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return cell
+
+
+class _Call:
+    """One call: which leaves of its arguments and results are numbers, and the rule.
+
+    Attributes
+    ----------
+    pullback : callable or None
+        Of the run with plain values, if that was for reverse mode.
+    """
+
+    def __init__(self, rule: CustomRule, args: tuple):
+        self.rule = rule
+        self.count = len(args)
+        leaves, self.structure = tree.flatten(tuple(args))
+        self.leaves = [packed(x) for x in leaves]
+        self.places = [k for k, x in enumerate(self.leaves) if is_number(x)]
+        self.pullback: Callable | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells this call from others in the text of a graph."""
+        rest = [x for k, x in enumerate(self.leaves) if k not in self.places]
+        rule = self.rule
+        return f"{serial_of(rule.f, rule.jvp_rule, rule.vjp_rule)}:{self.structure}:{rest}"
+
+    def __eq__(self, other):
+        return isinstance(other, _Call) and self.key == other.key
+
+    def __hash__(self):
+        return hash(self.key)
+
+    # --- the function itself ---------------------------------------------------------------------
+
+    def eager(self):
+        operands = tuple(self.leaves[k] for k in self.places)
+        followed = any(type(x) is Array and not is_plain(x) for x in operands)
+        reverse = any(type(interp) is Reverse for interp in active())
+        outs = bind(custom_p, operands, {"call": self, "keep": followed and reverse})
+        return self.result(outs)
+
+    def value(self, *values, keep):
+        """The function on plain values; for reverse mode, its pullback too."""
+        values = [x.copy() if has_memory(x) else x for x in values]
+        before = [x.copy() if has_memory(x) else x for x in values]
+        primals = self.primals(values)
+        if keep and self.rule.vjp_rule is not None:
+            out, self.pullback = self.pair(self.rule.vjp_rule(*primals), "vjp", "(out, pullback)")
+        else:
+            out = self.rule.f(*primals)
+        self.require_unwritten(before, values)
+        return self.flat_outs(out)
+
+    def require_unwritten(self, before, after):
+        for old, new in zip(before, after, strict=True):
+            if has_memory(old) and not bool(np.all((old == new) | (old != old))):
+                raise SciadError(f"custom_rule: {self.rule.name} writes into its argument of shape "
+                                 f"{old.shape}{at_line()}; let it copy the argument first")
+
+    def flat_outs(self, out):
+        leaves, self.out_structure = tree.flatten(out)
+        self.out_leaves = [unwrap_plain(packed(x)) for x in leaves]
+        self.out_places = [k for k, x in enumerate(self.out_leaves) if is_number(x)]
+        outs = [self.out_leaves[k] for k in self.out_places]
+        if any(type(x) is Array for x in outs):
+            raise self.closes_over()
+        return tuple(x if hasattr(x, "dtype") else np.asarray(x)[()] for x in outs)
+
+    def closes_over(self):
+        return LostGradientError(
+            f"custom_rule: {self.rule.name} depends on a differentiated value that is not among "
+            f"its arguments{at_line()}; pass it as an argument, or take sciad.stop_gradient of it")
+
+    def result(self, outs):
+        leaves = list(self.out_leaves)
+        for k, out in zip(self.out_places, outs, strict=True):
+            leaves[k] = out
+        return tree.unflatten(self.out_structure, leaves)
+
+    def recorded(self):
+        """The call as an equation that holds the graph of the function."""
+        self.places = [k for k in self.places if type(self.leaves[k]) is Array]
+        operands = [self.leaves[k] for k in self.places]
+        recorded = record_leaves(lambda *xs: (self.rule.f(*self.primals(xs)), list(xs)),
+                                 [type_of(x) for x in operands])
+        graph, consts = recorded.graph, recorded.consts
+        own = graph.inputs[len(consts):]
+        ends = graph.outputs[len(graph.outputs) - len(own):]
+        if any(end is not start for start, end in zip(own, ends, strict=True)):
+            raise SciadError(f"custom_rule: {self.rule.name} writes into its argument{at_line()}; "
+                             "let it copy the argument first")
+        graph = type(graph)(graph.inputs, graph.equations,
+                            graph.outputs[:len(graph.outputs) - len(own)])
+        outs = bind(recorded_p, (*consts, *operands),
+                    {"graph": graph, "call": self, "consts": len(consts)})
+        out, _ = tree.unflatten(recorded.structure, [*outs, *operands])
+        self.out_leaves, self.out_structure = tree.flatten(out)
+        self.out_places = list(range(len(outs)))
+        return out
+
+    # --- its derivative --------------------------------------------------------------------------
+
+    def primals(self, values):
+        full = list(self.leaves)
+        for k, x in zip(self.places, values, strict=True):
+            full[k] = x
+        return tree.unflatten(self.structure, full)
+
+    def directions(self, seeds):
+        """Tangents in the containers of the arguments; None where there is none."""
+        full: list[Any] = [None] * len(self.leaves)
+        for k, seed in zip(self.places, seeds, strict=True):
+            full[k] = seed
+        return tree.unflatten(self.structure, full)
+
+    def pair(self, got, rule, form):
+        if not isinstance(got, tuple) or len(got) != 2:
+            raise ArgumentError(f"custom_rule: the {rule} rule of {self.rule.name} must return "
+                                f"{form}, got a {type(got).__name__}{at_line()}")
+        return got
+
+    def push(self, args, seeds, outs):
+        """The tangents of the numeric results, by the jvp rule."""
+        got = self.rule.jvp_rule(self.primals(args), self.directions(seeds))
+        tangent = self.pair(got, "jvp", "(out, tangent)")[1]
+        return self.fitted(tangent, self.out_structure, self.out_places, outs, "tangent")
+
+    def pull(self, args, seeds):
+        """The cotangents of the numeric arguments, by the vjp rule."""
+        pullback = self.pullback
+        if pullback is None or any(type(x) is Array for x in args):
+            got = self.rule.vjp_rule(*self.primals(args))
+            pullback = self.pair(got, "vjp", "(out, pullback)")[1]
+        full: list[Any] = [None] * len(self.out_leaves)
+        for k, seed in zip(self.out_places, seeds, strict=True):
+            full[k] = seed
+        parts = pullback(tree.unflatten(self.out_structure, full))
+        if self.count == 1 and not (isinstance(parts, tuple) and len(parts) == 1):
+            parts = (parts,)
+        if not isinstance(parts, (tuple, list)) or len(parts) != self.count:
+            raise ArgumentError(f"custom_rule: the pullback of {self.rule.name} must give "
+                                f"{self.count} cotangents, one a parameter{at_line()}")
+        return self.fitted(tuple(parts), self.structure, self.places, args, "cotangent")
+
+    def fitted(self, parts, structure, places, values, what):
+        leaves = _up_to(structure, parts, f"custom_rule {self.rule.name}", what)
+        values = [x if hasattr(x, "dtype") else np.asarray(x)[()] for x in values]
+        return [Tools.zeros(x.shape, x.dtype, x) if leaves[k] is None else
+                fitting(leaves[k], x, f"{what} of {self.rule.name}")
+                for k, x in zip(places, values, strict=True)]
+
+
+def _up_to(structure, parts, name, what):
+    """The leaves of `parts` at the places of a structure."""
+    try:
+        return tree.leaves_up_to(structure, parts)
+    except ValueError as error:
+        raise ArgumentError(f"{name}: a {what} does not fit the containers {structure}"
+                            f"{at_line()}: {error}") from None
+
+
+def _zeros(values):
+    return [Tools.zeros(type_of(x).shape, type_of(x).dtype, x) for x in values]
+
+
+def _tangents(call, seeds, outs, args):
+    seeds = [zero if seed is None else seed
+             for seed, zero in zip(seeds, _zeros(args), strict=True)]
+    if call.rule.jvp_rule is not None:
+        return call.push(args, seeds, outs)
+    if call.rule.vjp_rule is None:
+        raise _without(call)
+    _, back = vjp_unstaged(lambda *g: call.pull(args, g), _zeros(outs))
+    return list(back(seeds))
+
+
+def _cotangents(call, seeds, outs, args):
+    seeds = [zero if seed is None else seed
+             for seed, zero in zip(seeds, _zeros(outs), strict=True)]
+    if call.rule.vjp_rule is not None:
+        return call.pull(args, seeds)
+    if call.rule.jvp_rule is None:
+        raise _without(call)
+    _, back = vjp_unstaged(lambda *t: call.push(args, t, outs), _zeros(args))
+    return list(back(seeds))
+
+
+def _without(call):
+    return NoRuleError(f"custom_rule: {call.rule.name} has neither a jvp nor a vjp rule"
+                       f"{at_line()}; set one by @{call.rule.name}.jvp or .vjp")
+
+
+def _custom_jvp(tangents, outs, args, params):
+    return tuple(_tangents(params["call"], tangents, outs, args))
+
+
+def _custom_vjp(cotangents, needs, outs, args, params):
+    parts = _cotangents(params["call"], cotangents, outs, args)
+    return [part if need else None for part, need in zip(parts, needs, strict=True)]
+
+
+custom_p = General("custom_rule", lambda *args, call, keep: call.value(*args, keep=keep), None,
+                   _custom_jvp, _custom_vjp, multiple=True)
+
+
+def _recorded_jvp(tangents, outs, args, params):
+    call, consts = params["call"], params["consts"]
+    if any(t is not None for t in tangents[:consts]):
+        raise call.closes_over()
+    return tuple(_tangents(call, tangents[consts:], outs, args[consts:]))
+
+
+def _recorded_vjp(cotangents, needs, outs, args, params):
+    call, consts = params["call"], params["consts"]
+    if any(needs[:consts]):
+        raise call.closes_over()
+    parts = _cotangents(call, cotangents, outs, args[consts:])
+    return [None] * consts + [part if need else None
+                              for part, need in zip(parts, needs[consts:], strict=True)]
+
+
+recorded_p = General("custom_rule", lambda *args, graph, call, consts: values_of(graph, args),
+                     lambda *types, graph, call, consts: out_types(graph),
+                     _recorded_jvp, _recorded_vjp, multiple=True)
+
+# --- gradient_hook --------------------------------------------------------------------------------
+
+
+class _Hook:
+    """A function of cotangents, and the container that they come in."""
+
+    def __init__(self, fn, structure, places):
+        self.fn, self.structure, self.places = fn, structure, places
+
+    @property
+    def key(self) -> str:
+        return f"{serial_of(self.fn)}:{self.structure}:{self.places}"
+
+    def __eq__(self, other):
+        return isinstance(other, _Hook) and self.key == other.key
+
+    def __hash__(self):
+        return hash(self.key)
+
+    def __call__(self, cotangents):
+        full: list[Any] = [None] * self.structure.num_leaves
+        for k, g in zip(self.places, cotangents, strict=True):
+            full[k] = g
+        got = self.fn(tree.unflatten(self.structure, full))
+        if got is None:
+            return cotangents
+        leaves = _up_to(self.structure, got, "gradient_hook", "cotangent returned by fn")
+        return [g if leaves[k] is None else fitting(leaves[k], g, "cotangent of gradient_hook")
+                for k, g in zip(self.places, cotangents, strict=True)]
+
+
+def gradient_hook(x: Any, fn: Callable) -> Any:
+    """`x` itself; in reverse mode its cotangent passes through `fn`.
+
+    Parameters
+    ----------
+    x : container of numbers and arrays
+    fn : callable
+        Cotangent shaped like `x` -> cotangent shaped like `x`. It may print it, clip it, flip its
+        sign. It is called once in each backward pass that reaches `x`. None leaves the
+        cotangent as it is.
+
+    Returns
+    -------
+    container
+        The same numbers. Forward mode passes tangents on unchanged.
+
+    Examples
+    --------
+    >>> import sciad
+    >>> clipped = lambda x: sciad.gradient_hook(x, lambda g: min(g, 1.0)) ** 2
+    >>> float(sciad.grad(clipped)(5.0))
+    1.0
+    """
+    if not callable(fn):
+        raise ArgumentError(f"gradient_hook(x, fn): fn is a {type(fn).__name__}, not a function"
+                            f"{at_line()}")
+    leaves, structure = tree.flatten(x)
+    leaves = [packed(leaf) for leaf in leaves]
+    places = [k for k, leaf in enumerate(leaves)
+              if type(leaf) is Array and current(leaf)._interp is not None
+              and leaf.dtype.kind in "fc"]
+    if not places:
+        return x
+    hook = _Hook(fn, structure, places)
+    outs = bind(hook_p, tuple(leaves[k] for k in places), {"hook": hook})
+    for k, out in zip(places, outs, strict=True):
+        leaves[k] = out
+    return tree.unflatten(structure, leaves)
+
+
+def _hook_vjp(cotangents, needs, outs, args, params):
+    seeds = [zero if g is None else g for g, zero in zip(cotangents, _zeros(outs), strict=True)]
+    return params["hook"](seeds)
+
+
+hook_p = General("gradient_hook", lambda *xs, hook: xs,
+                 lambda *kinds, hook: tuple(t.strong() for t in kinds),
+                 lambda tangents, outs, args, params: tuple(tangents), _hook_vjp, multiple=True)

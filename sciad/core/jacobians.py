@@ -1,0 +1,323 @@
+"""Jacobians and Hessians over containers, and both Wirtinger derivatives.
+
+With z = x + i y, a differentiable function of complex numbers has two derivatives,
+
+    df = f_z dz + f_zbar conj(dz),    f_z = (f_x - i f_y) / 2,    f_zbar = (f_x + i f_y) / 2
+
+(W. Wirtinger, 1927). Forward mode along 1 and i gives a = f_z + f_zbar and b = i (f_z - f_zbar).
+Reverse mode maps a cotangent g to conj(f_z) g + f_zbar conj(g), so from 1 and i it gives
+p = conj(f_z) + f_zbar and q = i (conj(f_z) - f_zbar); a real result has q = 0. Hence
+
+    f_z = (a - i b) / 2 = conj(p - i q) / 2,    f_zbar = (a + i b) / 2 = (p + i q) / 2
+
+and a function of real numbers has the derivative a = p + i q. A Jacobian is f_z, the complex
+derivative, where f_zbar = 0 (the Cauchy-Riemann equations); elsewhere there is none.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sciad.core import tree
+from sciad.core.arguments import differentiable, one_array, places_of
+from sciad.core.array import plain
+from sciad.core.backend import asnumpy
+from sciad.core.errors import ArgumentError, LostGradientError, at_line
+from sciad.core.graph import Type, type_of
+from sciad.core.linearize import linearized
+from sciad.core.rules import Tools
+from sciad.core.transforms import _vjp_of, finish, grad, staged
+
+_ROUNDING = 1e4
+"""Anti-holomorphic parts up to so many units of rounding, of the largest entry in their row,
+are taken for rounding."""
+
+_FEW = 8
+"""Up to so many columns, forward mode is tried before reverse mode."""
+
+
+def jacobian(f: Callable, argnums: int | Sequence[int] = 0, mode: str = "auto",
+             has_aux: bool = False) -> Callable:
+    """The Jacobian of a function of arrays, or of containers of them.
+
+    Parameters
+    ----------
+    f : callable
+        Returns an array or any container of arrays (or, with `has_aux`, a pair of it and
+        anything).
+    argnums : int or sequence of int
+        The arguments to differentiate; each may be any container of floats and arrays.
+    mode : {"auto", "forward", "reverse"}
+        ``auto`` takes forward mode unless the results have fewer entries than the arguments.
+    has_aux : bool
+        Whether `f` returns ``(out, aux)``; the result is then ``(jacobian, aux)``.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of `f`. For an array `x` and an array result it gives an array of
+        shape ``out.shape + x.shape``; in general the container of the result, at each place of
+        which stands the container of the argument, of such arrays. A sequence `argnums` adds a
+        tuple between the two. For complex arguments it is the complex derivative.
+
+    Raises
+    ------
+    LostGradientError
+        If a function of complex arguments has no complex derivative there (`conj`, `abs`, a real
+        result that varies); `wirtinger` gives both of its derivatives.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> sciad.jacobian(lambda x: np.array([x[0] * x[1], x[0]]))(np.array([2.0, 3.0]))
+    array([[3., 2.],
+           [1., 0.]])
+    >>> slopes = sciad.jacobian(lambda p: {"y": p["a"] * p["b"]})({"a": 2.0, "b": np.ones(2)})
+    >>> slopes["y"]["a"]
+    array([1., 1.])
+    >>> slopes["y"]["b"]
+    array([[2., 0.],
+           [0., 2.]])
+    """
+    return _jacobian(f, argnums, mode, has_aux, "jacobian")
+
+
+def _jacobian(f, argnums, mode, has_aux, name):
+    if mode not in ("auto", "forward", "reverse"):
+        raise ArgumentError(f"{name}: mode is {mode!r}, must be 'auto', 'forward' or 'reverse'"
+                            f"{at_line()}")
+
+    @functools.wraps(f)
+    def wrapped(*args, **kwargs):
+        found = _derivatives(f, argnums, args, kwargs, mode, has_aux, name)
+        result = found.tree(lambda block: _holomorphic(block, f, name))
+        return (result, found.aux) if has_aux else result
+
+    return wrapped
+
+
+def hessian(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
+    """The Hessian of a scalar function, forward over reverse: the Jacobian of its gradient.
+
+    Parameters
+    ----------
+    f : callable
+        Returns a real number.
+    argnums : int or sequence of int
+        The arguments to differentiate; each may be any container of floats and arrays.
+
+    Returns
+    -------
+    callable
+        For one array an array of shape ``x.shape + x.shape``; in general the container of the
+        argument, at each place of which it stands again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> sciad.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+    array([[6., 2.],
+           [2., 0.]])
+    """
+    return _jacobian(grad(f, argnums), argnums, "forward", False, "hessian")
+
+
+def wirtinger(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
+    """Both Wirtinger derivatives, by z and by conj(z), of a function of complex numbers.
+
+    Parameters
+    ----------
+    f : callable
+        Takes complex arrays (a real argument is taken as complex), returns real or complex ones;
+        containers as for `jacobian`.
+    argnums : int or sequence of int
+        The arguments to differentiate.
+
+    Returns
+    -------
+    callable
+        Gives a pair ``(d/dz, d/dconj(z))``, each shaped as `jacobian`'s result and complex, such
+        that ``df = d/dz @ dz + d/dconj(z) @ conj(dz)``.
+
+    Examples
+    --------
+    >>> import sciad
+    >>> dz, dzbar = sciad.wirtinger(lambda z: z**2 + 3 * z.conj())(1.0 + 2.0j)
+    >>> complex(dz), complex(dzbar)
+    ((2+4j), (3+0j))
+    """
+
+    @functools.wraps(f)
+    def wrapped(*args, **kwargs):
+        full = list(args)
+        for k in places_of(argnums, len(args), f):
+            full[k] = tree.tree_map(_complex, args[k])
+        found = _derivatives(f, argnums, full, kwargs, "auto", False, "wirtinger")
+        return found.tree(lambda block: block.dz), found.tree(lambda block: block.dzbar)
+
+    return wrapped
+
+
+def _complex(x):
+    x = differentiable(x, "wirtinger")
+    return x.astype(np.result_type(x.dtype, np.complex64))
+
+
+class _Block(NamedTuple):
+    """The derivatives of one array by one array; `dzbar` is None for a real argument."""
+
+    dz: Any
+    dzbar: Any
+    out: Type
+    x: Type
+
+
+class _Found(NamedTuple):
+    """Blocks [result][argument], and the containers that they stand for."""
+
+    blocks: list
+    out_structure: Any
+    structure: Any
+    aux: Any
+
+    def tree(self, choose):
+        rows = [tree.unflatten(self.structure, [choose(block) for block in row])
+                for row in self.blocks]
+        return tree.unflatten(self.out_structure, rows)
+
+
+def _derivatives(f, argnums, args, kwargs, mode, has_aux, name) -> _Found:
+    """The derivatives of each result by each argument chosen."""
+    places = places_of(argnums, len(args), f)
+    chosen = args[places[0]] if isinstance(argnums, int) else tuple(args[k] for k in places)
+    leaves, structure = tree.flatten(chosen)
+    leaves = [differentiable(x, name) for x in leaves]
+
+    def of_leaves(*values):
+        full = list(args)
+        inside = tree.unflatten(structure, list(values))
+        for k, value in zip(places, [inside] if isinstance(argnums, int) else inside, strict=True):
+            full[k] = value
+        return f(*full, **kwargs)
+
+    return _found(staged(of_leaves, *leaves), leaves, structure, mode, has_aux, name)
+
+
+def _found(f, leaves, structure, mode, has_aux, name):
+    xs = [type_of(x).strong() for x in leaves]
+    columns = _count(xs)
+    if mode == "auto" and columns > _FEW or mode == "reverse":
+        out, pull, aux = _vjp_of(f, tuple(leaves), has_aux)
+        outs, out_structure = tree.flatten(out)
+        kinds = _kinds(outs, name)
+        if mode == "reverse" or _count(kinds) < columns:
+            parts = _backward(lambda seeds: pull(tree.unflatten(out_structure, seeds)), xs, kinds)
+            return _Found(parts, out_structure, structure, aux)
+    done = linearized(f, leaves, has_aux)
+    kinds = _kinds(done.outs, name)
+    if mode == "auto" and columns <= _FEW and _count(kinds) < columns:
+        return _found(f, leaves, structure, "reverse", has_aux, name)
+    return _Found(_forward(done.push, xs, kinds), done.structure, structure, done.aux)
+
+
+def _kinds(outs, name) -> list[Type]:
+    return [type_of(one_array(out, name)).strong() for out in outs]
+
+
+def _count(kinds) -> int:
+    """The number of real entries."""
+    return sum(kind.size * len(_units(kind)) for kind in kinds)
+
+
+def _units(kind: Type) -> tuple:
+    """1, and i where it is another direction; none for what has no derivative."""
+    return {"c": (1.0, 1j), "f": (1.0,)}.get(kind.dtype.kind, ())
+
+
+def _forward(push, xs, outs) -> list:
+    """Blocks by columns."""
+    seeds = [np.zeros(kind.shape, kind.dtype)[()] for kind in xs]
+    rows: list[list] = [[] for _ in outs]
+    for i, x in enumerate(xs):
+        tangents = {unit: [push([*seeds[:i], seed, *seeds[i + 1:]]) for seed in _basis(x, unit)]
+                    for unit in _units(x)}
+        for o, out in enumerate(outs):
+            dtype = _block_dtype(out, x)
+            a, *b = [_joined([row[o] for row in tangents[unit]], -1, out.shape + x.shape, dtype)
+                     for unit in _units(x)]
+            rows[o].append(_split(a, b[0], out, x) if b else _Block(finish(a), None, out, x))
+    return rows
+
+
+def _backward(pull, xs, outs) -> list:
+    """Blocks by rows."""
+    seeds = [np.zeros(kind.shape, kind.dtype)[()] for kind in outs]
+    rows: list[list] = []
+    for o, out in enumerate(outs):
+        cotangents = {unit: [pull([*seeds[:o], seed, *seeds[o + 1:]])
+                             for seed in _basis(out, unit)] for unit in _units(out)}
+        rows.append([])
+        for i, x in enumerate(xs):
+            dtype = _block_dtype(out, x)
+            parts = [_joined([row[i] for row in cotangents[unit]], 0, out.shape + x.shape, dtype)
+                     for unit in _units(out)]
+            parts = parts or [_joined([], 0, out.shape + x.shape, dtype)]
+            rows[-1].append(_from_rows(parts, out, x))
+    return rows
+
+
+def _from_rows(parts, out, x):
+    p = parts[0]
+    if x.dtype.kind != "c":
+        return _Block(finish(p + 1j * parts[1] if parts[1:] else p), None, out, x)
+    q = parts[1] if parts[1:] else None
+    dz = Tools.conj(p if q is None else p - 1j * q) * 0.5
+    return _Block(finish(dz), finish((p if q is None else p + 1j * q) * 0.5), out, x)
+
+
+def _split(a, b, out, x):
+    return _Block(finish((a - 1j * b) * 0.5), finish((a + 1j * b) * 0.5), out, x)
+
+
+def _basis(kind: Type, unit):
+    """The unit vectors of a space, times `unit`."""
+    for k in range(kind.size):
+        vector = np.zeros(kind.size, kind.dtype)
+        vector[k] = unit
+        yield vector.reshape(kind.shape)[()]
+
+
+def _block_dtype(out: Type, x: Type):
+    return np.result_type(out.dtype, x.dtype) if out.dtype.kind in "fc" else x.dtype
+
+
+def _joined(parts, axis, shape, dtype):
+    """The rows or columns of a block as one array."""
+    if not parts:
+        return np.zeros(shape, dtype)
+    stacked = Tools.stack(parts, axis if axis == 0 else len(parts[0].shape)).reshape(shape)
+    return stacked if stacked.dtype == dtype else stacked.astype(dtype)
+
+
+def _holomorphic(block: _Block, f, name):
+    """The complex derivative, once the other one is known to vanish."""
+    if block.dzbar is None or not block.out.size or not block.x.size:
+        return block.dz
+    rest = abs(asnumpy(plain(block.dzbar, f"{name} of a function of complex numbers")))
+    sizes = abs(asnumpy(plain(block.dz)))
+    inner = tuple(range(len(block.out.shape), sizes.ndim))
+    scale = np.maximum(sizes, rest).max(axis=inner, keepdims=True)
+    wrong = rest > _ROUNDING * np.finfo(rest.dtype).eps * scale
+    if wrong.any():
+        at = tuple(map(int, np.argwhere(wrong)[0]))
+        where = f" at entry {at}" if at else ""
+        label = getattr(f, "__name__", "the function")
+        raise LostGradientError(
+            f"{name}: {label} has no complex derivative here, its derivative by conj(z) is "
+            f"{asnumpy(plain(block.dzbar))[at]}{where}{at_line()}; use sciad.wirtinger for both "
+            "derivatives, or sciad.grad for the gradient of a real number")
+    return block.dz
