@@ -7,6 +7,7 @@ equation stays virtual and fuses into its consumer; one used more often is compu
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from sciad.core.graph import Equation, Graph, Literal, Var
 from sciad.core.primitive import Primitive
 
 LOWERINGS: dict[Primitive, Callable] = {}
+_LATE = ["sciad.compiler.lower_random"]
+"""Native forms of a namespace that programs seldom use: read when a form is missing."""
 """Primitive -> lowering(emitter, equation, operand values) -> list of output values."""
 
 
@@ -41,6 +44,14 @@ def lowering(*primitives: Primitive):
         return function
 
     return register
+
+
+def _native_form(primitive: Primitive) -> Callable | None:
+    found = LOWERINGS.get(primitive)
+    while found is None and _LATE:
+        importlib.import_module(_LATE.pop())
+        found = LOWERINGS.get(primitive)
+    return found
 
 
 @dataclass
@@ -137,7 +148,7 @@ def lower_body(em: Emitter, graph: Graph, inputs: list[Value]) -> list[Value]:
         return em.literal(atom) if type(atom) is Literal else env[atom]
 
     for equation in graph.equations:
-        function = LOWERINGS.get(equation.primitive)
+        function = _native_form(equation.primitive)
         if function is None:
             raise Unsupported(f"no native form of {equation.primitive} ({equation.where})")
         operands = [read(atom) for atom in equation.inputs]

@@ -21,7 +21,6 @@ from sciad.compiler import lower_bits as _bits
 from sciad.compiler import lower_control as _control
 from sciad.compiler import lower_elementwise as _elementwise
 from sciad.compiler import lower_products as _products
-from sciad.compiler import lower_random as _random
 from sciad.compiler import lower_reduce as _reduce
 from sciad.compiler import lower_shape as _shape
 from sciad.compiler.lower import lower, lower_body, lowering
@@ -46,7 +45,7 @@ from sciad.core.rules import General
 from sciad.core.transforms import vjp_unstaged
 from sciad.ops.control import BufferFull
 
-REGISTERED = (_bits, _control, _elementwise, _products, _random, _reduce, _shape)
+REGISTERED = (_bits, _control, _elementwise, _products, _reduce, _shape)
 _NOGIL_FROM = 64
 _HOT_FROM = 1000
 """Calls after which a kernel that reaches small models through pointers is compiled again, with
