@@ -23,6 +23,7 @@ test: .venv/.ready-test
 lint: .venv/.ready-lint
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 doctest: .venv/.ready-test
 	$(PYTEST) --doctest-modules sciad
@@ -30,7 +31,7 @@ doctest: .venv/.ready-test
 	sed -n '/^```python/,/^```$$/{/^```/d;p;}' README.md | $(BIN)/python -
 
 docs: .venv/.ready-docs
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 bench: .venv/.ready-bench
 	$(BIN)/python -m benchmarks slice

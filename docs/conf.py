@@ -29,7 +29,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "_executed",
     "_mathml",
-    "_supported",
+    "_differentiates",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/README.rst", "sg_execution_times.rst"]
@@ -69,7 +69,10 @@ html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["sciad.css"]
 html_show_sourcelink = False
-single_pages = ["quickstart", "errors", "compiler", "benchmarks", "design"]
+single_pages = [
+    "quickstart", "errors", "complex", "singular", "gpu", "numbers", "coming_from", "compiler",
+    "benchmarks", "design", "differentiates",
+]
 html_sidebars = {page: [] for page in single_pages}
 html_theme_options = {
     "logo": {"text": "sciad"},

@@ -13,6 +13,7 @@ from sciad.core.errors import SciadError
 from sciad.core.jacobians import hessian, jacobian, wirtinger
 from sciad.core.linearize import linearize
 from sciad.core.ravel import ravel
+from sciad.core.sparsity import sparsity
 from sciad.core.transforms import (
     grad,
     hvp,
@@ -22,6 +23,7 @@ from sciad.core.transforms import (
     vjp,
 )
 from sciad.core.tree import register
+from sciad.numpy.patching import patch_numpy
 from sciad.ops.control import cond, fori_loop, scan, vmap, while_loop
 
 __version__ = "0.1.0"
@@ -42,10 +44,12 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "patch_numpy",
     "ravel",
     "register",
     "scan",
     "SciadError",
+    "sparsity",
     "stop_gradient",
     "value_and_grad",
     "vjp",
@@ -55,8 +59,15 @@ __all__ = [
 ]
 
 
+_NAMESPACES = ("ode", "optimize", "random", "special")
+"""Read when they are first asked for, so that `import sciad` is quick."""
+
+
 def __getattr__(name: str):
-    """The namespaces that are read when they are first asked for."""
-    if name in ("random", "special"):
+    if name in _NAMESPACES:
         return importlib.import_module(f"sciad.{name}")
     raise AttributeError(f"module 'sciad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMESPACES})

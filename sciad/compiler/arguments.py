@@ -14,7 +14,9 @@ from sciad.core.array import Array, current, unwrap_plain
 from sciad.core.backend import on_any_device
 from sciad.core.errors import ArgumentError, RecordError
 from sciad.core.graph import type_of
+from sciad.core.numbers import adopt
 from sciad.core.primitive import pack
+from sciad.numpy.patching import patched
 
 STATIC = (bool, str, bytes, type(None), np.bool_)
 INTEGERS = (int, np.integer)
@@ -65,7 +67,7 @@ class Call:
                 x = _leaf(x)
                 self.leaves.append(x)
                 kinds.append(_signature(x))
-        self.signature = tuple(kinds), structure, environment.key
+        self.signature = tuple(kinds), structure, environment.key, patched()
         self.traced = any(type(x) is Array for x in self.leaves)
         self.key: Any = None
         self.found: Any = None
@@ -105,6 +107,7 @@ def _leaf(x: Any) -> Any:
         return current(live) if type(live) is Array else live
     if isinstance(x, np.ndarray) and x.dtype.hasobject:
         x = pack(x)
+    x = adopt(x)
     if isinstance(x, (Array, np.ndarray, np.generic, float, int, complex)) or on_any_device(x):
         return x
     if isinstance(x, (list, tuple)) or hasattr(x, "__array__"):

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core.array import Array
+from sciad.core.custom import CustomRule
 
 _BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex)
 _MOST_ENTRIES = 1000
@@ -92,14 +93,14 @@ class Environment:
     """
 
     __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_contained", "_odd",
-                 "_defaulted",
-                 "_fixed", "_later", "refusal")
+                 "_defaulted", "_arrays", "_fixed", "_later", "refusal")
 
     def __init__(self, function: Any, fixed: bool = False):
         self.leaves: list[Any] = []
         self.keep: list[Any] = []
         self._account: list[Any] = []
         self._seen: dict[Any, int] = {}
+        self._arrays: dict[int, int] = {}
         self._watched: list[tuple[Any, Any, Any]] = []
         self._contained: list[tuple[Any, tuple, tuple]] = []
         self._defaulted: list[tuple[Any, Any, Any]] = []
@@ -139,8 +140,7 @@ class Environment:
             self._account.append((type(x), repr(x) if isinstance(x, (slice, complex)) else x))
             return
         if not self._fixed and is_leaf(x):
-            self._account.append("leaf")
-            self.leaves.append(x)
+            self._leaf(x)
             return
         if isinstance(x, (float, np.ndarray, np.generic, Array)):
             self._value(x)
@@ -166,6 +166,17 @@ class Environment:
             self._later.append((self._behind, x))
         elif _is_record(x):
             self._later.append((self._class, type(x)))
+
+    def _leaf(self, x):
+        """An input; an array that is reached twice is one."""
+        place = self._arrays.get(id(x))
+        if place is not None:
+            self._account.append(("leaf again", place))
+            return
+        if isinstance(x, (Array, np.ndarray)):
+            self._arrays[id(x)] = len(self.leaves)
+        self._account.append("leaf")
+        self.leaves.append(x)
 
     def _value(self, x):
         """A number or an array that counts by value."""
@@ -318,7 +329,8 @@ def _is_record(x) -> bool:
     if isinstance(x, (type, Array, np.ndarray, enum.Enum, types.ModuleType, *_CONTAINERS, set,
                       frozenset)):
         return False
-    return ((not _is_library(kind.__module__) or dataclasses.is_dataclass(x))
+    return ((not _is_library(kind.__module__) or dataclasses.is_dataclass(x)
+             or kind is CustomRule)
             and (isinstance(getattr(x, "__dict__", None), dict) or bool(_slots(kind)))
             and kind.__reduce_ex__ is object.__reduce_ex__ and len(_state(x)) <= _MOST_ENTRIES)
 
@@ -378,7 +390,8 @@ def _names(code: types.CodeType) -> tuple[str, ...]:
 
 
 def _is_long(x) -> bool:
-    return isinstance(x, _CONTAINERS) and len(x) > _MOST_TRACED
+    """Whether what `x` holds counts by value."""
+    return isinstance(x, CustomRule) or isinstance(x, _CONTAINERS) and len(x) > _MOST_TRACED
 
 
 class Rebuilder:
@@ -387,13 +400,14 @@ class Rebuilder:
     def __init__(self, leaves: list):
         self.leaves = iter(leaves)
         self.seen: dict[int, Any] = {}
+        self.arrays: dict[int, Any] = {}
         self.fixed = False
 
     def build(self, x: Any) -> Any:
         if type(x) in SEEN_THROUGH:
             return SEEN_THROUGH[type(x)](self.build(x.f))
         if is_leaf(x):
-            return x if self.fixed else next(self.leaves)
+            return x if self.fixed else self._leaf(x)
         if isinstance(x, _BY_VALUE):
             return x
         if id(x) in self.seen:
@@ -405,6 +419,13 @@ class Rebuilder:
         out = self._build(x, parts)
         self.fixed = fixed
         return out
+
+    def _leaf(self, x):
+        if not isinstance(x, (Array, np.ndarray)):
+            return next(self.leaves)
+        if id(x) not in self.arrays:
+            self.arrays[id(x)] = next(self.leaves)
+        return self.arrays[id(x)]
 
     def _build(self, x, parts):
         kind = type(x)

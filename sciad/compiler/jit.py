@@ -22,6 +22,7 @@ import numpy as np
 
 from sciad.compiler.arguments import INTEGERS, Call, Static
 from sciad.compiler.environment import SEEN_THROUGH, Environment
+from sciad.compiler.long_programs import LongProgramWarning, complaint
 from sciad.compiler.native import Kernel, call_p, kernel_of
 from sciad.compiler.purity import watched
 from sciad.compiler.reports import Report, Stages
@@ -113,6 +114,7 @@ class Specialisation:
         self.kernel: Kernel | None = None
         self.reason = ""
         self.available = True
+        self.differentiates = False
 
 
 class _Recordings:
@@ -156,6 +158,10 @@ class Jitted:
         self._fast: tuple[Environment | None, dict[tuple, Specialisation]] = (None, {})
         self._static_ints = False
         self._capacity = 1024
+
+    def reached(self) -> list:
+        """What it is made of, for `sciad.core.reach`."""
+        return [self.f]
 
     def __repr__(self):
         name = getattr(self.f, "__name__", repr(self.f))
@@ -332,9 +338,17 @@ class Jitted:
         name = getattr(self.f, "__name__", "the function")
         warnings.warn(f"jit: {name} runs eagerly: {reason}", FallbackWarning, stacklevel=_depth())
 
+    def _warn_if_long(self, graph):
+        text = complaint(graph)
+        if text and LongProgramWarning.__name__ not in self._warned:
+            self._warned.add(LongProgramWarning.__name__)
+            name = getattr(self.f, "__name__", "the function")
+            warnings.warn(f"jit: {name}: {text}", LongProgramWarning, stacklevel=_depth())
+
     def _specialise(self, call) -> Any:
         """What comes of recording: a specialisation, a reason not to, or None after an exception,
         which is then in `call`."""
+        found: Any
         try:
             found = self._recorded(call)
         except (RecordError, NoRuleError, Unsupported, LostGradientError) as error:
@@ -362,6 +376,7 @@ class Jitted:
         if recorded.consts:
             raise RecordError("the function uses a differentiated value that it reaches neither "
                               "through its arguments nor its closure")
+        self._warn_if_long(recorded.graph)
         found = Specialisation(recorded.graph, recorded.structure, call.keep,
                                time.perf_counter() - start)
         found.differentiates = Taken.count > taken
@@ -398,6 +413,9 @@ class _Inlined:
 
     def __init__(self, f):
         self.f = f
+
+    def reached(self) -> list:
+        return [self.f]
 
     def __call__(self, *args, **kwargs):
         return tree.tree_map(_own, self.f(*args, **kwargs))

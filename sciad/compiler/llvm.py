@@ -6,9 +6,11 @@ and links it; ``entry`` makes a Python function of one loop function.
 Measured on straight-line code: parsing is cheap; the optimiser takes a third and the code generator
 two thirds of the time.  The SLP vectoriser doubles the optimiser's share without gain on scalar
 models, so it runs only on modules below ``SLP_LINES`` lines of text; and code generation at level 1
-saves a fifth where that counts, above ``LONG_LINES``.  With more than ``MANY_LOOPS`` loops, as an
-unrolled time loop over arrays has, LLVM's loop passes take time quadratic in their number; such
-modules get the linear passes only.
+saves a fifth where that counts, above ``LONG_LINES``.  Above ``HUGE_LINES`` it is the fast
+instruction selection of level 0, an eighth of the time for code that runs at half the speed; it
+keeps values on the stack, hence only for modules whose functions are short.  With more than
+``MANY_LOOPS`` loops, as an unrolled time loop over arrays has, LLVM's loop passes take time
+quadratic in their number; such modules get the linear passes only.
 """
 
 import importlib
@@ -37,6 +39,7 @@ __all__ = ["Entry", "Library", "available", "compile_module", "entry", "host"]
 
 SLP_LINES = 200
 LONG_LINES = 3000
+HUGE_LINES = 30000
 MANY_LOOPS = 150
 _lock = threading.RLock()
 _libraries: weakref.WeakValueDictionary[str, "Library"] = weakref.WeakValueDictionary()
@@ -66,7 +69,7 @@ class _Machine:
         self.cpu = _llvm().get_host_cpu_name()
         self.features = _llvm().get_host_cpu_features()
         self.signature = f"{_llvm().llvm_version_info} {self.cpu} {self.features.flatten()}"
-        self.target_machines = {level: self.make_target_machine(level) for level in (1, 2)}
+        self.target_machines = {level: self.make_target_machine(level) for level in (0, 1, 2)}
         self.jit = _llvm().create_lljit_compiler(self.make_target_machine(2), use_jit_link=True)
         self.host = Host(
             fma=bool(self.features.get("fma", self.target.name.startswith("aarch64"))),
@@ -84,7 +87,10 @@ class _Machine:
 
     def target_machine(self, text: str):
         """The code generator for a module of this length."""
-        return self.target_machines[1 if text.count("\n") > LONG_LINES else 2]
+        lines = text.count("\n")
+        if lines > HUGE_LINES and _longest(text) < 2 * LONG_LINES:
+            return self.target_machines[0]
+        return self.target_machines[1 if lines > LONG_LINES else 2]
 
     def optimise(self, text: str):
         """Parse and optimise; gives the LLVM module and the seconds of both."""
@@ -123,6 +129,13 @@ class _Machine:
         for name in exports:
             unit.export_symbol(name)
         return unit.link(self.jit, f"sciad.{self.count}")
+
+
+def _longest(text: str) -> int:
+    """The lines of the longest function of a module, but for the addresses that are computed
+    where they are used and take no place on the stack."""
+    bodies = [part.split("\n}", 1)[0] for part in text.split("\ndefine ")]
+    return max(body.count("\n") - body.count(" = getelementptr inbounds i8,") for body in bodies)
 
 
 @lru_cache(maxsize=1)

@@ -14,8 +14,9 @@ Rules
   a buffer and is needed later must be bound by ``Let``.  A node used twice is computed twice.
 - Arithmetic is strict IEEE; ``fast`` on ``add sub mul`` allows reassociation and contraction.
 - A function returns an ``i64`` status (0 is success) unless ``result`` says otherwise.
-- ``Alloc`` of a constant size up to 4 KiB is stack; larger ones come from the heap and are
-  released by ``Return``.  Heap allocations stand at the top level of the body.
+- ``Alloc`` of a constant size up to 4 KiB is stack as long as a function's take no more than
+  32 KiB together; others come from the heap and are released by ``Return``.  Allocations above
+  4 KiB stand at the top level of the body.
 - ``Call`` reaches a function of the module, an external symbol (BLAS, LAPACK, the C library) by
   its name, or a function pointer by a ``Name`` of type ``ptr``; the last always returns a status.
 """

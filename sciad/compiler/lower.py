@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sciad.compiler import loops as ir
 from sciad.compiler.loops import Name
+from sciad.compiler.outline import outlined
 from sciad.compiler.values import (
     DEEPEST,
     SMALL,
@@ -101,7 +102,7 @@ def lower(graph: Graph, name: str = "kernel", inline: bool = False) -> Lowered:
     body = [*em.allocs, *em.block]
     function = ir.Function(name, [*params, *constants, *out_params], body)
     arrays = len(out_params) - len(results)
-    return Lowered(ir.Module([*em.functions, function], name), name,
+    return Lowered(ir.Module([*em.functions, *outlined(function)], name), name,
                    kinds + ["array"] * len(em.constants) + ["ptr"] * len(em.pointers)
                    + ["array"] * arrays, results,
                    [array for _, array in em.constants] + [x for _, x, _ in em.pointers],

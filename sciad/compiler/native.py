@@ -42,6 +42,7 @@ from sciad.core.derivatives import (
 from sciad.core.graph import Graph
 from sciad.core.masking import has_nan
 from sciad.core.rules import General
+from sciad.core.sparsity import graph_pattern
 from sciad.core.transforms import vjp_unstaged
 from sciad.ops.control import BufferFull
 
@@ -250,7 +251,7 @@ def _call_vjp(cotangents, needs, outs, args, params):
 
 
 call_p = General("call", _call_fun, lambda *types, graph: out_types(graph), _call_jvp, _call_vjp,
-                 multiple=True)
+                 multiple=True, joint_pattern=graph_pattern)
 """A graph as one operation: natively evaluated, differentiated through its derivative graphs."""
 
 

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from sciad.compiler.scalars import DTYPES, KIND, TABLE
 
 STACK_BYTES = 4096
+"""The largest allocation that may stand on the stack."""
+
+STACK_TOTAL = 2**15
+"""What all allocations of one function together may take of the stack; a thread may have 256 KiB
+of it, and functions call one another."""
 
 # ---- expressions ---------------------------------------------------------------------------------
 
@@ -238,6 +243,22 @@ def on_stack(alloc: Alloc) -> bool:
         isinstance(alloc.count, Const)
         and alloc.count.value * DTYPES[alloc.type].itemsize <= STACK_BYTES
     )
+
+
+def allocations(body: list):
+    """Every allocation of a body, those of its inner blocks included."""
+    for s in body:
+        kind = type(s)
+        if kind is Alloc:
+            yield s
+        elif kind is Loop:
+            yield from allocations(s.body)
+        elif kind is While:
+            yield from allocations(s.head)
+            yield from allocations(s.body)
+        elif kind is If:
+            yield from allocations(s.then)
+            yield from allocations(s.orelse)
 
 
 # ---- printer -------------------------------------------------------------------------------------

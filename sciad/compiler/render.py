@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sciad.compiler.nodes import (
+    STACK_TOTAL,
     Address,
     Alloc,
     Assign,
@@ -29,10 +30,16 @@ from sciad.compiler.nodes import (
     Store,
     Var,
     While,
+    allocations,
     on_stack,
 )
+from sciad.compiler.outline import lifetimes, packed
 from sciad.compiler.scalars import DTYPES, KIND, TABLE, conversion
 from sciad.core.errors import SciadError
+
+SEPARATE = 8
+"""Heap allocations that a function makes one by one; more become pieces of one workspace, so that
+the text grows linearly: every way out of a function releases all that it allocated."""
 
 NO_MEMORY = -1  # the status of a function whose workspace could not be allocated
 
@@ -133,6 +140,7 @@ class _Renderer:
             self.values[name] = f"%{name}"
             mark = " noalias" if f.noalias and type.startswith("ptr<") else ""
             params.append(f"{llvm_type(type)}{mark} %{name}")
+        self.workspace(f.body)
         self.block(f.body)
         if self.open:
             self.leave("ret void" if f.result is None else "unreachable")
@@ -178,7 +186,8 @@ class _Renderer:
         if kind is Name:
             slot = self.vars.get(e.name)
             if slot is None:
-                return self.values[e.name]
+                value = self.values[e.name]
+                return value or self.piece(self.offsets[e.name], into)
             into = into or self.register()
             self.lines.append(f"  {into} = load {LLVM_TYPES[e.type]}, ptr {slot}")
             return into
@@ -338,26 +347,56 @@ class _Renderer:
             self.values[s.result] = f"%{s.result}"
         self.lines.append(f"  {left}call {llvm_type(s.type)} {target}({', '.join(args)})")
 
+    def workspace(self, body: list) -> None:
+        """Place the allocations of constant size: the small ones on the stack as long as there is
+        room, the others on the heap, where many share one piece of memory."""
+        sizes = {s.name: -(-max(s.count.value, 1) * DTYPES[s.type].itemsize // 64) * 64
+                 for s in allocations(body) if type(s.count) is Const}
+        small = {s.name for s in allocations(body) if on_stack(s)}
+        self.stacked, self.offsets, self.base = set(), {}, ""
+        room = STACK_TOTAL
+        for name in sorted(sizes, key=sizes.__getitem__):
+            if name in small and sizes[name] <= room:
+                room -= sizes[name]
+                self.stacked.add(name)
+        rest = {name: size for name, size in sizes.items() if name not in self.stacked}
+        if len(rest) > SEPARATE or not small <= self.stacked:
+            self.base = "%..work"
+            self.offsets, total = packed(rest, lifetimes(body))
+            self.heap_piece(self.base, str(total))
+
     def alloc(self, s: Alloc) -> None:
         pointer = self.values[s.name] = f"%{s.name}"
         stored = STORED[s.type]
-        if on_stack(s):
+        if s.name in self.stacked:
             count = max(int(s.count.value), 1)
             align = 64 if count > 2 else 16
             self.entry.append(f"  {pointer} = alloca {stored}, i64 {count}, align {align}")
-            return
-        r, size = self.register(), DTYPES[s.type].itemsize
+        elif s.name in self.offsets:
+            self.values[s.name] = ""  # computed where it is used: a register kept alive costs more
+        else:
+            r = self.register()
+            self.lines += [f"  {r}a = mul i64 {self.expr(s.count)}, {DTYPES[s.type].itemsize}",
+                           f"  {r}b = add i64 {r}a, 127", f"  {r}c = and i64 {r}b, -64"]
+            self.heap_piece(pointer, f"{r}c")
+
+    def piece(self, offset: int, into: str | None = None) -> str:
+        """The address of a piece of the workspace."""
+        into = into or self.register()
+        self.lines.append(f"  {into} = getelementptr inbounds i8, ptr {self.base}, i64 {offset}")
+        return into
+
+    def heap_piece(self, pointer: str, size: str) -> None:
+        """Allocate `size` bytes, a multiple of 64; every way out of the function releases them."""
+        r = self.register()
         ok, none = self.labels("ok", "none")
-        count = self.expr(s.count)
-        self.lines += [f"  {r}a = mul i64 {count}, {size}", f"  {r}b = add i64 {r}a, 127",
-                       f"  {r}c = and i64 {r}b, -64"]
         if self.host.aligned:
             self.need("aligned_alloc", "ptr (i64, i64)")
             self.lines.append(
-                f"  {pointer} = call noalias align 64 ptr @aligned_alloc(i64 64, i64 {r}c)")
+                f"  {pointer} = call noalias align 64 ptr @aligned_alloc(i64 64, i64 {size})")
         else:
             self.need("malloc", "ptr (i64)")
-            self.lines.append(f"  {pointer} = call noalias ptr @malloc(i64 {r}c)")
+            self.lines.append(f"  {pointer} = call noalias ptr @malloc(i64 {size})")
         self.lines += [f"  {r} = icmp eq ptr {pointer}, null",
                        f"  br i1 {r}, label %{none}, label %{ok}"]
         self.label(none)

@@ -41,8 +41,11 @@ def differentiable(x: Any, where: str) -> Any:
         kind = "O"
     if kind not in _NUMBERS:
         what = f"dtype {x.dtype}" if hasattr(x, "dtype") else f"type {type(x).__name__}"
+        cure = ("pass floats, for example x.astype(float)" if kind in "biu" and not
+                isinstance(x, (str, bytes)) else
+                "choose other arguments by argnums, or keep it out of the container")
         raise DTypeError(f"{where}: cannot differentiate with respect to a value of {what}"
-                         f"{at_line()}; pass floats, for example x.astype(float)")
+                         f"{at_line()}; {cure}")
     return x
 
 
@@ -60,13 +63,16 @@ def fitting(seed: Any, x: Any, what: str) -> Any:
 
 
 def places_of(argnums, count: int, f) -> list[int]:
-    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    places = [argnums] if isinstance(argnums, (int, str)) else list(argnums)
     for k in places:
         if not isinstance(k, int) or not -count <= k < count:
             name = getattr(f, "__name__", "the function")
             raise ArgumentError(f"argnums={argnums!r}: {name} got {count} positional "
                                 f"argument{'s' if count != 1 else ''}{at_line()}")
-    return [k % count for k in places]
+    places = [k % count for k in places]
+    if len(set(places)) != len(places):
+        raise ArgumentError(f"argnums={argnums!r} names an argument twice{at_line()}")
+    return places
 
 
 def pair(result):

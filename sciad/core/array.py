@@ -14,13 +14,15 @@ import math
 import operator
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sciad.core import scipy_calls
+from sciad.core.call_sites import numpy_function, package
 from sciad.core.errors import (
     ArgumentError,
+    DTypeError,
     LostGradientError,
     NoRuleError,
     RecordError,
@@ -42,6 +44,25 @@ MIRRORS: list[Callable] = []
 LATE_RULES: dict[str, str] = {}
 """Modules of ufuncs whose rules are imported once one is called, with the module of the rules."""
 
+_CONVERSIONS = (None, "asarray_chkfinite", "require", "asfarray")
+
+PACKED = ("make the array with np.stack([...]), or by `from sciad import numpy as np`, whose "
+          "np.array keeps followed numbers together")
+"""What to write instead of NumPy's array of objects."""
+
+_ASK_FOR_DTYPE = frozenset(
+    function.__code__ for name in ("_mean", "_var", "_std")
+    if (function := getattr(sys.modules.get("numpy._core._methods"), name, None)) is not None)
+"""NumPy's mean, variance and deviation: a sum of objects that has a dtype they convert to it, which
+would lose its derivative; one without they divide as it is."""
+
+
+class _Operator:
+    """An operator of Array, for type checkers."""
+
+    def __call__(self, *operands: Any) -> "Array":
+        raise NotImplementedError
+
 
 class Array:
     """A value that a transform follows: it differentiates, records, and behaves as NumPy's array.
@@ -60,13 +81,26 @@ class Array:
         self._node = node
         self._alias = None
 
+    if TYPE_CHECKING:  # what `sciad.ops` and `sciad.numpy` install
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _Operator()
+        __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _Operator()
+        __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _Operator()
+        __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _Operator()
+        __lt__ = __le__ = __gt__ = __ge__ = __getitem__ = _Operator()
+        __neg__ = __pos__ = __abs__ = __invert__ = _Operator()
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
     @property
     def shape(self) -> tuple[int, ...]:
         return current(self)._value.shape
 
     @property
     def dtype(self) -> np.dtype:
-        return current(self)._value.dtype
+        value = current(self)._value
+        if not value.shape and sys._getframe(1).f_code in _ASK_FOR_DTYPE:
+            raise AttributeError("NumPy's mean of objects divides their sum as it is")
+        return value.dtype
 
     @property
     def ndim(self) -> int:
@@ -148,11 +182,20 @@ class Array:
             return live._value
         if not has_data(live):
             plain(live, f"{name}(x)")
+        error = scipy_calls.refusal()
+        if error is not None:
+            raise _refusal(live, error)
+        function = numpy_function()
+        if function is not None:
+            name = f"{name}(x), called by np.{function},"
+            cure = f"If it runs over an array of objects, {PACKED}"
+        else:
+            name = f"{name}(x)"
+            cure = (f"Use NumPy functions (np.sin, not math.sin) and {cure}; to store x in an "
+                    "array, make the array by `from sciad import numpy as np`")
         raise _refusal(live, LostGradientError(
-            f"{name}(x) would drop the derivative of x, an Array of shape {live.shape}{at_line()}. "
-            f"Use NumPy functions (np.sin, not math.sin) and {cure}; to store x in an array, make "
-            "the array by `from sciad import numpy as np`; sciad.stop_gradient(x) gives the "
-            "plain number."
+            f"{name} would drop the derivative of x, an Array of shape {live.shape}{at_line()}. "
+            f"{cure}; sciad.stop_gradient(x) gives the plain number."
         ))
 
     def __array__(self, dtype=None, copy=None):
@@ -165,12 +208,24 @@ class Array:
         if dtype is not None and np.dtype(dtype) != object:
             if not has_data(live):
                 plain(live, "np.asarray(x, dtype=...)")
+            function = numpy_function()
+            caller = "" if function in _CONVERSIONS else f", called by np.{function},"
+            cure = (f"If it runs over an array of objects, {PACKED}" if caller else
+                    "Leave out dtype=, use x.astype(...), or assign into an array made by `from "
+                    "sciad import numpy as np`")
             raise _refusal(live, LostGradientError(
-                f"np.asarray(x, dtype={np.dtype(dtype)}) would drop the derivative of x, an Array "
-                f"of shape {live.shape}{at_line()}. Leave out dtype=, use x.astype(...), or assign "
-                "into an array made by `from sciad import numpy as np`; "
-                "sciad.stop_gradient(x) gives the plain array."
+                f"np.asarray(x, dtype={np.dtype(dtype)}){caller} would drop the derivative of x, "
+                f"an Array of shape {live.shape}{at_line()}. {cure}; sciad.stop_gradient(x) gives "
+                "the plain array."
             ))
+        if dtype is None and live.dtype.kind == "c" and package(sys._getframe(1)) not in (
+                "sciad", "numpy", "scipy"):
+            cure = ("x is an array already: leave out np.asarray, or take that of `from sciad "
+                    "import numpy as np`") if live.shape else PACKED
+            raise _refusal(live, DTypeError(
+                f"np.array of followed complex numbers would be an array of objects{at_line()}, "
+                "which NumPy takes for real numbers (.imag is zero, a norm lacks its conjugate); "
+                f"{cure}"))
         out = np.empty(live.shape, dtype=object)
         for index in np.ndindex(live.shape):
             out[index] = live[index] if index else live
@@ -191,10 +246,11 @@ class Array:
         if rule is None:
             if not any(isinstance(x, Array) and not is_plain(x) for x in inputs):
                 return getattr(ufunc, method)(*map(unwrap_plain, inputs), **kwargs)
-            raise NoRuleError(f"{_name(ufunc, method)} has no derivative rule in sciad{at_line()}")
+            raise NoRuleError(f"{ufunc_name(ufunc, method)} has no derivative rule in sciad"
+                              f"{at_line()}")
         if method == "__call__":
-            return _ufunc_with_keywords(rule, _name(ufunc, method), inputs, kwargs)
-        return _method_with_keywords(rule, _name(ufunc, method), inputs, kwargs)
+            return _ufunc_with_keywords(rule, ufunc_name(ufunc, method), inputs, kwargs)
+        return _method_with_keywords(rule, ufunc_name(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, function, types, args, kwargs):
         rule = FUNCTIONS.get(function)
@@ -222,7 +278,8 @@ def _late_rule(ufunc, method):
     return None
 
 
-def _name(ufunc, method):
+def ufunc_name(ufunc, method="__call__"):
+    """A ufunc, or a method of it, with the module it is known by."""
     home = "np" if getattr(np, ufunc.__name__, None) is ufunc else next(
         (home for home in LATE_RULES
          if getattr(sys.modules.get(home), ufunc.__name__, None) is ufunc), "ufunc")
@@ -239,8 +296,10 @@ def _ufunc_with_keywords(rule, name, inputs, kwargs):
                           "array made by `from sciad import numpy as np`, or use np.where")
     unknown = [key for key in kwargs if key not in getattr(rule, "keywords", ())]
     if unknown:
+        function = numpy_function()
+        hint = f"; np.{function} takes no array of objects: {PACKED}" if function else ""
         raise NoRuleError(f"{name} of a differentiated value does not take {', '.join(unknown)}"
-                          f"{at_line()}")
+                          f"{at_line()}{hint}")
     with np.errstate(**({} if where is True else {"all": "ignore"})):
         result = rule(*inputs, **kwargs)
     results = result if isinstance(result, tuple) else (result,)
@@ -270,7 +329,8 @@ def write_out(result: Any, out: Any, name: str, where: Any = True) -> Any:
     if not isinstance(out, Array) and isinstance(result, Array):
         raise _refusal(result, LostGradientError(
             f"{name} would write a differentiated value into a plain array"
-            f"{at_line()}; drop out= (or `a += x`: write `a = a + x`), or make the array with "
+            f"{at_line()}; drop out= (or `a += x`: write `a = a + x`), or make the array one that "
+            "takes it: np.zeros_like(x) of a followed x, or np.zeros(n) and np.array(a) by "
             "`from sciad import numpy as np`"
         ))
     pairs = zip(result.shape[::-1], out.shape[::-1], strict=False)

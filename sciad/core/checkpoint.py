@@ -21,7 +21,7 @@ import numpy as np
 
 from sciad.core import tree
 from sciad.core.arguments import is_number, packed
-from sciad.core.array import Array, has_data, plain
+from sciad.core.array import Array, current, has_data, plain
 from sciad.core.backend import asnumpy, is_array
 from sciad.core.derivatives import (
     cotangent_graph,
@@ -36,10 +36,13 @@ from sciad.core.derivatives import (
 )
 from sciad.core.errors import SciadError, at_line
 from sciad.core.graph import type_of
+from sciad.core.numbers import adopt
 from sciad.core.primitive import Interpreter, active, bind
+from sciad.core.reach import account
 from sciad.core.record import record_leaves, recording
 from sciad.core.reverse import Reverse
-from sciad.core.rules import General
+from sciad.core.rules import General, Tools
+from sciad.core.sparsity import graph_pattern
 from sciad.core.transforms import jvp_unstaged, vjp_unstaged
 
 
@@ -49,9 +52,10 @@ def checkpoint(f: Callable) -> Callable:
     Parameters
     ----------
     f : callable
-        Any containers in and out. It must do the same when it runs again: print and count as it
-        likes, but draw no fresh random numbers. It may close over differentiated values, and
-        write into its arguments; what it makes and does not return is gone after the call.
+        Any containers in and out. It must do the same when it runs again: it may print, but draw
+        no fresh random numbers and keep no count. It may close over differentiated values, and
+        write into arrays among its arguments; what it makes and does not return is gone after
+        the call. A view of an argument that it returns is read-only.
 
     Returns
     -------
@@ -62,8 +66,9 @@ def checkpoint(f: Callable) -> Callable:
     Raises
     ------
     SciadError
-        In the backward pass, if `f` gives another result when it runs again; or if a value made
-        inside is used outside without having been returned.
+        In the backward pass, if `f` gives another result when it runs again or what it closes
+        over has changed; if a value made inside is used outside without having been returned; if
+        `f` changes a container among its arguments.
 
     Notes
     -----
@@ -139,11 +144,12 @@ class _Watch(Interpreter):
 
     def resolve(self, x):
         raise SciadError("a value made inside a checkpointed function is used outside it"
-                         f"{at_line()}; return it from the function")
+                         f"{at_line()}; return it from the function (and pass arrays that it "
+                         "writes into as arguments, without other views of them)")
 
 
 @contextmanager
-def _lent(handles: list[Array], values: list) -> Iterator[None]:
+def lent(handles: list[Array], values: list) -> Iterator[None]:
     """Let outer values stand for others meanwhile."""
     before = [(x._value, x._interp, x._node, x._alias) for x in handles]
     try:
@@ -170,7 +176,7 @@ class _Segment:
     """
 
     __slots__ = ("f", "structure", "leaves", "places", "wrapped", "handles", "written", "known",
-                 "out_structure", "out_leaves", "out_places")
+                 "before", "same", "frozen", "out_structure", "out_leaves", "out_places")
 
     def __init__(self, f, args, kwargs):
         self.f = f
@@ -180,6 +186,7 @@ class _Segment:
         self.wrapped = [type(self.leaves[k]) is Array for k in self.places]
         self.handles = []
         self.written = []
+        self.before = account(f)
 
     def watch(self):
         """The first run; returns the operands."""
@@ -189,7 +196,9 @@ class _Segment:
             before = [x._value if flag else None
                       for x, flag in zip(inputs, self.wrapped, strict=True)]
             try:
-                outs = list(map(watch.value, self.flat(self.call(inputs), first=True)))
+                results = self.flat(self.call(inputs), first=True)
+                self.note_shared(results, inputs)
+                outs = list(map(watch.value, results))
                 captured = list(watch.captured.values())
                 self.handles = [x for x, *_ in captured]
                 changed = [flag and x._value is not old for x, flag, old
@@ -213,6 +222,14 @@ class _Segment:
                              f"ways{at_line()}; pass the array once, as an argument, and take "
                              "its views inside")
 
+    def note_shared(self, results, inputs):
+        """Which results are an argument itself, and which are views of one."""
+        self.same = [next((k for k, x in enumerate(inputs) if x is out and type(x) is Array), None)
+                     for out in results]
+        storages = {id(x._alias[0]) for x in inputs if type(x) is Array and x._alias}
+        self.frozen = [type(out) is Array and out._alias is not None
+                       and id(out._alias[0]) in storages for out in results]
+
     def numbers(self):
         return [self.leaves[k] for k in self.places]
 
@@ -220,8 +237,7 @@ class _Segment:
         full = list(self.leaves)
         for k, x in zip(self.places, inputs, strict=True):
             full[k] = x
-        args, kwargs = tree.unflatten(self.structure, full)
-        return self.f(*args, **kwargs)
+        return _called(self.f, self.structure, full)
 
     def flat(self, result, first=False):
         leaves, structure = tree.flatten(result)
@@ -242,10 +258,14 @@ class _Segment:
         if self.known is not None:
             known, self.known = self.known, None
             return known
+        if account(self.f) != self.before:
+            raise SciadError("checkpoint: what the function closes over has changed since it ran"
+                             f"{at_line()}; it must do the same when it runs again (pass what "
+                             "changes, and random numbers, as arguments)")
         own = len(self.places)
         inputs = [_handle(x) if flag else x
                   for x, flag in zip(values[:own], self.wrapped, strict=True)]
-        with _lent(self.handles, list(values[own:])):
+        with lent(self.handles, list(values[own:])):
             outs = self.flat(self.call(inputs))
             finals = [_handle(x) for x in self.finals(inputs)]
         return outs + finals
@@ -257,9 +277,25 @@ class _Segment:
         for k, final in zip(self.written, outs[count:], strict=True):
             operands[k][...] = final
         leaves = list(self.out_leaves)
-        for k, out in zip(self.out_places, outs[:count], strict=True):
+        for k, out, same, frozen in zip(self.out_places, outs[:count], self.same, self.frozen,
+                                        strict=True):
+            if same is not None:
+                out = operands[same]
+            elif frozen and type(out) is Array:
+                out = Tools.frozen(out, "view that a checkpointed function returned")
             leaves[k] = out
         return tree.unflatten(self.out_structure, leaves)
+
+
+def _called(f, structure, leaves):
+    """The function of its arguments' leaves, which must leave its containers as they are."""
+    args, kwargs = tree.unflatten(structure, leaves)
+    result = f(*args, **kwargs)
+    after, structure_after = tree.flatten((args, kwargs))
+    if structure_after != structure or any(a is not b for a, b in zip(after, leaves, strict=True)):
+        raise SciadError("checkpoint: the function puts something into a container among its "
+                         f"arguments, or takes it out{at_line()}; return a new container instead")
+    return result
 
 
 def _handle(x):
@@ -281,6 +317,23 @@ def _watched(f, args, kwargs):
     return segment.unflat(list(bind(segment_p, tuple(operands), {"segment": segment})))
 
 
+def _run(function, *args):
+    """A derivative rule, itself checkpointed where a reverse mode follows what it works on."""
+    arrays = [x for x in args if type(x) is Array]
+    if all(map(has_data, arrays)) and any(map(_in_reverse, arrays)):
+        return _watched(function, args, {})
+    return function(*args)
+
+
+def _in_reverse(x) -> bool:
+    while type(x) is Array:
+        x = current(x)
+        if type(x._interp) is Reverse and x._interp.divert is None:
+            return True
+        x = x._value
+    return False
+
+
 def _segment_fun(*args, segment):
     outs = map(plain, segment(*args))
     return tuple(out if hasattr(out, "dtype") else np.asarray(out)[()] for out in outs)
@@ -296,7 +349,7 @@ def _segment_jvp(tangents, outs, args, params):
         function = _float_results(segment, active_, rest, floats)
         return jvp_unstaged(function, chosen, seeds)[1]
 
-    parts = iter(checkpoint(moved)(*args, *(t for t in tangents if t is not None)))
+    parts = iter(_run(moved, *args, *(t for t in tangents if t is not None)))
     return tuple(next(parts) if flag else None for flag in floats)
 
 
@@ -310,9 +363,9 @@ def _segment_vjp(cotangents, needs, outs, args, params):
         chosen, rest = split(needs, values)
         again, pull = vjp_unstaged(_float_results(segment, needs, rest, floats), chosen)
         _require_same(again, split(floats, outs)[0])
-        return list(pull(list(seeds)))
+        return [adopt(slope) for slope in pull(list(seeds))]
 
-    parts = iter(checkpoint(pulled)(*args, *filled(cotangents, types)))
+    parts = iter(_run(pulled, *args, *filled(cotangents, types)))
     return [next(parts) if need else None for need in needs]
 
 
@@ -347,8 +400,7 @@ def _recorded(f, args, kwargs):
         full = list(leaves)
         for k, x in zip(places, values, strict=True):
             full[k] = x
-        args, kwargs = tree.unflatten(structure, full)
-        return f(*args, **kwargs), list(values)
+        return _called(f, structure, full), list(values)
 
     recorded = record_leaves(run, [type_of(leaves[k]) for k in places])
     graph = recorded.graph
@@ -380,5 +432,6 @@ def _graph_vjp(cotangents, needs, outs, args, params):
 
 
 graph_p = General("checkpoint", lambda *args, graph: values_of(graph, args),
-                  lambda *types, graph: out_types(graph), _graph_jvp, _graph_vjp, multiple=True)
+                  lambda *types, graph: out_types(graph), _graph_jvp, _graph_vjp, multiple=True,
+                  joint_pattern=graph_pattern)
 """A graph as one operation, whose derivatives evaluate it anew."""

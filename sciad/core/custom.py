@@ -9,10 +9,10 @@ sciad operations, the cotangent of dx through that line is ``J^T g``.
 """
 
 import functools
+import hashlib
 import inspect
-import itertools
+import threading
 import types
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -20,16 +20,28 @@ import numpy as np
 
 from sciad.core import tree
 from sciad.core.arguments import fitting, is_number, packed
-from sciad.core.array import Array, current, is_plain, unwrap_plain
-from sciad.core.backend import has_memory
+from sciad.core.array import Array, current, has_data, is_plain, plain, unwrap_plain
+from sciad.core.backend import asnumpy, has_memory
 from sciad.core.checking import check_grads
+from sciad.core.checkpoint import lent
 from sciad.core.derivatives import out_types, values_of
-from sciad.core.errors import ArgumentError, LostGradientError, NoRuleError, SciadError, at_line
-from sciad.core.graph import type_of
+from sciad.core.errors import (
+    ArgumentError,
+    DerivativeError,
+    LostGradientError,
+    NoRuleError,
+    RecordError,
+    SciadError,
+    at_line,
+)
+from sciad.core.graph import Graph, Var, type_of
+from sciad.core.patterns import DENSE, through, union
 from sciad.core.primitive import active, bind
+from sciad.core.reach import account, followed
 from sciad.core.record import record_leaves, recording
 from sciad.core.reverse import Reverse
 from sciad.core.rules import General, Tools
+from sciad.core.sparsity import propagate
 from sciad.core.transforms import vjp_unstaged
 
 
@@ -54,8 +66,9 @@ def custom_rule(f: Callable | None = None, *, jvp: Callable | None = None,
     CustomRule
         Called as `f`. Its methods ``jvp`` and ``vjp`` set the rules, as decorators; ``check``
         compares them with differences. Of the two rules one is enough, and the other is its
-        transpose. Rules are written in NumPy and sciad operations if higher derivatives are
-        wanted. Entries that are not floats have tangent and cotangent None.
+        transpose, if it is written in NumPy and sciad operations; so it must be for higher
+        derivatives. Parameters with defaults are among those of the rules. Entries that are not
+        floats have tangent and cotangent None. Results are arrays of their own.
 
     Raises
     ------
@@ -96,6 +109,14 @@ class CustomRule:
         self.jvp_rule = jvp
         self.vjp_rule = vjp
 
+    def account(self) -> tuple:
+        """What the function and its rules are and reach, which may change between calls."""
+        return account(*self.reached())
+
+    def reached(self) -> list:
+        """What it is made of, for `sciad.core.reach`."""
+        return [self.f, self.jvp_rule, self.vjp_rule]
+
     def __repr__(self):
         rules = [name for name in ("jvp", "vjp") if getattr(self, f"{name}_rule")]
         return f"<custom_rule {self.name}: {' and '.join(rules) or 'no rule yet'}>"
@@ -118,7 +139,13 @@ class CustomRule:
         return rule
 
     def check(self, *args: Any, order: int = 1, **tolerances: Any) -> None:
-        """Compare both modes with central differences at `args`; see `sciad.check_grads`."""
+        """Compare the rules' values with the function's, and both modes with central differences,
+        at `args`; see `sciad.check_grads`."""
+        args = self._positional(args, {})
+        call = _Call(self, args)
+        value = self.f(*args)
+        for name, out in call.values_of_rules(args):
+            _require_same_value(self.name, name, out, value)
         check_grads(self, args, order=order, **tolerances)
 
     def __call__(self, *args, **kwargs):
@@ -129,7 +156,7 @@ class CustomRule:
 
     def _positional(self, args, kwargs):
         """All arguments by position: that is how rules receive them."""
-        if not kwargs:
+        if not kwargs and not isinstance(self.f, (types.FunctionType, types.MethodType)):
             return args
         try:
             signature = inspect.signature(self.f)
@@ -142,37 +169,23 @@ class CustomRule:
             raise ArgumentError(f"custom_rule: {self.name} has keyword-only parameters {only}"
                                 f"{at_line()}; rules take all parameters by position")
         bound = signature.bind(*args, **kwargs)
-        if bound.kwargs:
-            bound.apply_defaults()
+        bound.apply_defaults()
         return bound.args
 
 
-_serials = itertools.count()
-_known: OrderedDict[tuple, tuple] = OrderedDict()
+def digest(*parts: Any) -> str:
+    """A short text that tells accounts apart."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
-def serial_of(*functions: Callable | None) -> int:
-    """A number for functions of this code with these closed-over objects."""
-    parts: list[Any] = []
-    for f in functions:
-        cells = getattr(f, "__closure__", None) or ()
-        code = getattr(f, "__code__", f)
-        if getattr(f, "__defaults__", None):
-            parts.append(f)
-        parts += [code, *(_content(cell) for cell in cells)]
-    key = tuple(map(id, parts))
-    if key not in _known:
-        _known[key] = (next(_serials), parts)  # the parts live on, so their ids stay theirs
-        if len(_known) > 4096:
-            _known.popitem(last=False)
-    return _known[key][0]
-
-
-def _content(cell):
-    try:
-        return cell.cell_contents
-    except ValueError:  # not filled yet
-        return cell
+def _require_same_value(name, rule, out, value):
+    leaves, structure = tree.flatten(value)
+    for got, want in zip(_up_to(structure, out, f"custom_rule {name}", f"value of the {rule} rule"),
+                         leaves, strict=True):
+        if is_number(want) and not (np.shape(got) == np.shape(want) and np.allclose(
+                asnumpy(got), asnumpy(want), rtol=1e-6, atol=1e-10, equal_nan=True)):
+            raise DerivativeError(f"custom_rule: the {rule} rule of {name} says that the value is "
+                                  f"{got}, the function gives {want}")
 
 
 class _Call:
@@ -182,6 +195,9 @@ class _Call:
     ----------
     pullback : callable or None
         Of the run with plain values, if that was for reverse mode.
+    handles : list of Array
+        Recorded values that the rules reach besides their arguments; lent what they then stand
+        for when a rule runs.
     """
 
     def __init__(self, rule: CustomRule, args: tuple):
@@ -191,16 +207,18 @@ class _Call:
         self.leaves = [packed(x) for x in leaves]
         self.places = [k for k, x in enumerate(self.leaves) if is_number(x)]
         self.pullback: Callable | None = None
+        self.key = ""
 
-    @property
-    def key(self) -> str:
-        """What tells this call from others in the text of a graph."""
+    def identify(self):
+        """Set what tells this call from others in the text of a graph, and the followed values
+        that the rules reach besides their arguments."""
         rest = [x for k, x in enumerate(self.leaves) if k not in self.places]
-        rule = self.rule
-        return f"{serial_of(rule.f, rule.jvp_rule, rule.vjp_rule)}:{self.structure}:{rest}"
+        rules = [rule for rule in (self.rule.jvp_rule, self.rule.vjp_rule) if rule is not None]
+        self.handles = [x for x in followed(*rules, *rest) if not is_plain(x)]
+        self.key = digest(self.rule.account(), account(*rest), self.structure)
 
     def __eq__(self, other):
-        return isinstance(other, _Call) and self.key == other.key
+        return self is other or isinstance(other, _Call) and self.key == other.key != ""
 
     def __hash__(self):
         return hash(self.key)
@@ -255,19 +273,25 @@ class _Call:
     def recorded(self):
         """The call as an equation that holds the graph of the function."""
         self.places = [k for k in self.places if type(self.leaves[k]) is Array]
+        self.identify()
         operands = [self.leaves[k] for k in self.places]
-        recorded = record_leaves(lambda *xs: (self.rule.f(*self.primals(xs)), list(xs)),
-                                 [type_of(x) for x in operands])
+        try:
+            recorded = record_leaves(lambda *xs: (self.rule.f(*self.primals(xs)), list(xs)),
+                                     [type_of(x) for x in operands])
+        except (RecordError, LostGradientError) as error:
+            raise RecordError(f"custom_rule: the code of {self.rule.name} cannot be recorded "
+                              f"({error}); what calls it runs eagerly") from error
         graph, consts = recorded.graph, recorded.consts
         own = graph.inputs[len(consts):]
         ends = graph.outputs[len(graph.outputs) - len(own):]
         if any(end is not start for start, end in zip(own, ends, strict=True)):
             raise SciadError(f"custom_rule: {self.rule.name} writes into its argument{at_line()}; "
                              "let it copy the argument first")
-        graph = type(graph)(graph.inputs, graph.equations,
-                            graph.outputs[:len(graph.outputs) - len(own)])
-        outs = bind(recorded_p, (*consts, *operands),
-                    {"graph": graph, "call": self, "consts": len(consts)})
+        spare = [Var(type_of(x)) for x in self.handles]
+        graph = Graph([*graph.inputs[:len(consts)], *spare, *own], graph.equations,
+                      graph.outputs[:len(graph.outputs) - len(own)])
+        outs = bind(recorded_p, (*consts, *self.handles, *operands),
+                    {"graph": graph, "call": self, "consts": len(consts) + len(spare)})
         out, _ = tree.unflatten(recorded.structure, [*outs, *operands])
         self.out_leaves, self.out_structure = tree.flatten(out)
         self.out_places = list(range(len(outs)))
@@ -297,7 +321,8 @@ class _Call:
     def push(self, args, seeds, outs):
         """The tangents of the numeric results, by the jvp rule."""
         got = self.rule.jvp_rule(self.primals(args), self.directions(seeds))
-        tangent = self.pair(got, "jvp", "(out, tangent)")[1]
+        out, tangent = self.pair(got, "jvp", "(out, tangent)")
+        self.require_shapes(out, outs, "jvp")
         return self.fitted(tangent, self.out_structure, self.out_places, outs, "tangent")
 
     def pull(self, args, seeds):
@@ -305,7 +330,8 @@ class _Call:
         pullback = self.pullback
         if pullback is None or any(type(x) is Array for x in args):
             got = self.rule.vjp_rule(*self.primals(args))
-            pullback = self.pair(got, "vjp", "(out, pullback)")[1]
+            out, pullback = self.pair(got, "vjp", "(out, pullback)")
+            self.require_shapes(out, seeds, "vjp")
         full: list[Any] = [None] * len(self.out_leaves)
         for k, seed in zip(self.out_places, seeds, strict=True):
             full[k] = seed
@@ -316,6 +342,26 @@ class _Call:
             raise ArgumentError(f"custom_rule: the pullback of {self.rule.name} must give "
                                 f"{self.count} cotangents, one a parameter{at_line()}")
         return self.fitted(tuple(parts), self.structure, self.places, args, "cotangent")
+
+    def require_shapes(self, out, values, rule):
+        """Raise where a rule's value has other shapes than the function's."""
+        leaves = _up_to(self.out_structure, out, f"custom_rule {self.rule.name}",
+                        f"value of the {rule} rule")
+        for k, value in zip(self.out_places, values, strict=True):
+            got, want = type_of(packed(leaves[k])), type_of(value)
+            if got.shape != want.shape:
+                raise ArgumentError(f"custom_rule: the value of the {rule} rule of "
+                                    f"{self.rule.name} has shape {got.shape}, that of the "
+                                    f"function {want.shape}{at_line()}")
+
+    def values_of_rules(self, args):
+        """What each rule says that the value is."""
+        if self.rule.vjp_rule is not None:
+            yield "vjp", self.pair(self.rule.vjp_rule(*args), "vjp", "(out, pullback)")[0]
+        if self.rule.jvp_rule is not None:
+            zeros = self.directions(_zeros([self.leaves[k] for k in self.places]))
+            got = self.rule.jvp_rule(tuple(args), zeros)
+            yield "jvp", self.pair(got, "jvp", "(out, tangent)")[0]
 
     def fitted(self, parts, structure, places, values, what):
         leaves = _up_to(structure, parts, f"custom_rule {self.rule.name}", what)
@@ -345,8 +391,7 @@ def _tangents(call, seeds, outs, args):
         return call.push(args, seeds, outs)
     if call.rule.vjp_rule is None:
         raise _without(call)
-    _, back = vjp_unstaged(lambda *g: call.pull(args, g), _zeros(outs))
-    return list(back(seeds))
+    return _transposed(call, "vjp", lambda *g: call.pull(args, g), _zeros(outs), seeds)
 
 
 def _cotangents(call, seeds, outs, args):
@@ -356,8 +401,40 @@ def _cotangents(call, seeds, outs, args):
         return call.pull(args, seeds)
     if call.rule.jvp_rule is None:
         raise _without(call)
-    _, back = vjp_unstaged(lambda *t: call.push(args, t, outs), _zeros(args))
-    return list(back(seeds))
+    return _transposed(call, "jvp", lambda *t: call.push(args, t, outs), _zeros(args), seeds)
+
+
+class _Transposing(threading.local):
+    """The rules that this thread is transposing."""
+
+    def __init__(self):
+        self.rules: list[CustomRule] = []
+
+
+_transposing = _Transposing()
+
+
+def _transposed(call, name, linear, zeros, seeds):
+    """The adjoint of one rule's linear map, applied to `seeds`."""
+    rule, other = call.rule, "vjp" if name == "jvp" else "jvp"
+    cure = f"give {rule.name} a {other} rule as well"
+    if sum(rule is busy for busy in _transposing.rules) > len(active()) + 1:
+        raise NoRuleError(f"custom_rule: the {name} rule of {rule.name} calls {rule.name} on what "
+                          f"it is linear in, so it has no transpose of its own{at_line()}; {cure}")
+    _transposing.rules.append(rule)
+    try:
+        start, back = vjp_unstaged(linear, zeros)
+        parts = list(back(seeds))
+    except (LostGradientError, RecordError) as error:
+        raise NoRuleError(f"custom_rule: the {name} rule of {rule.name} cannot be transposed: "
+                          f"{error}; {cure}") from error
+    finally:
+        _transposing.rules.pop()
+    if any(has_data(x) and np.any(asnumpy(plain(x)) != 0) for x in start if type(x) is Array) or \
+            any(np.any(asnumpy(x) != 0) for x in start if type(x) is not Array):
+        raise ArgumentError(f"custom_rule: the {name} rule of {rule.name} is not linear: it maps "
+                            f"zero to something else{at_line()}")
+    return parts
 
 
 def _without(call):
@@ -382,21 +459,47 @@ def _recorded_jvp(tangents, outs, args, params):
     call, consts = params["call"], params["consts"]
     if any(t is not None for t in tangents[:consts]):
         raise call.closes_over()
-    return tuple(_tangents(call, tangents[consts:], outs, args[consts:]))
+    with lent(call.handles, args[consts - len(call.handles):consts]):
+        return tuple(_tangents(call, tangents[consts:], outs, args[consts:]))
 
 
 def _recorded_vjp(cotangents, needs, outs, args, params):
     call, consts = params["call"], params["consts"]
     if any(needs[:consts]):
         raise call.closes_over()
-    parts = _cotangents(call, cotangents, outs, args[consts:])
+    with lent(call.handles, args[consts - len(call.handles):consts]):
+        parts = _cotangents(call, cotangents, outs, args[consts:])
     return [None] * consts + [part if need else None
                               for part, need in zip(parts, needs[consts:], strict=True)]
 
 
+def _recorded_pattern(parts, outs, args, params):
+    """By the graph of the tangents, as the rule gives them; dense where it cannot be recorded."""
+    call, graph, consts = params["call"], params["graph"], params["consts"]
+    if any(part is not None for part in parts[:consts]):
+        raise call.closes_over()
+    kinds = [var.type.strong() for var in graph.inputs]
+    moving = [part is not None for part in parts[consts:]]
+
+    def run(*xs):
+        values, seeds = xs[:len(kinds)], iter(xs[len(kinds):])
+        tangents = [next(seeds) if moves else None for moves in moving]
+        return _tangents(call, tangents, graph(*values), values[consts:])
+
+    seeds = [part for part in parts[consts:] if part is not None]
+    types = [kind for kind, moves in zip(kinds[consts:], moving, strict=True) if moves]
+    try:
+        rule = record_leaves(run, kinds + types).graph
+    except RecordError:
+        whole = functools.reduce(union, (through(DENSE, part, 1) for part in seeds))
+        return [through(DENSE, whole, out.size) for out in outs]
+    return propagate(rule, [None] * (len(rule.inputs) - len(seeds)) + seeds)
+
+
 recorded_p = General("custom_rule", lambda *args, graph, call, consts: values_of(graph, args),
                      lambda *types, graph, call, consts: out_types(graph),
-                     _recorded_jvp, _recorded_vjp, multiple=True)
+                     _recorded_jvp, _recorded_vjp, multiple=True,
+                     joint_pattern=_recorded_pattern)
 
 # --- gradient_hook --------------------------------------------------------------------------------
 
@@ -406,13 +509,10 @@ class _Hook:
 
     def __init__(self, fn, structure, places):
         self.fn, self.structure, self.places = fn, structure, places
-
-    @property
-    def key(self) -> str:
-        return f"{serial_of(self.fn)}:{self.structure}:{self.places}"
+        self.key = digest(account(fn), places, structure) if recording() else ""
 
     def __eq__(self, other):
-        return isinstance(other, _Hook) and self.key == other.key
+        return self is other or isinstance(other, _Hook) and self.key == other.key != ""
 
     def __hash__(self):
         return hash(self.key)

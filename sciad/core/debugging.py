@@ -23,7 +23,7 @@ from sciad.core.reverse import Tape, pull_general
 
 @contextmanager
 def debug_nans(infs: bool = False) -> Iterator[None]:
-    """Within this context, the first operation that makes a NaN raises.
+    """Within this context, the first operation on followed values that makes a NaN raises.
 
     Parameters
     ----------
@@ -39,8 +39,9 @@ def debug_nans(infs: bool = False) -> Iterator[None]:
 
     Notes
     -----
-    Slow: meant for finding a fault. Functions compiled by `jit` run eagerly meanwhile. It holds
-    for the thread that opens it.
+    What runs outside every transform is plain NumPy, and is not looked at (`numpy.errstate` is
+    for that). Slow: meant for finding a fault. Functions compiled by `jit` run eagerly meanwhile.
+    It holds for the thread that opens it.
 
     Examples
     --------
@@ -98,7 +99,7 @@ class _Watch:
 
     def entry(self, tape, i, g, cots):
         entry = tape.entries[i]
-        if entry[0] is not pull_general or entry[1].multiple and None in g:
+        if entry[0] is not pull_general or entry[1].multiple and any(x is None for x in g):
             return
         _, primitive, out, args, nodes, _ = entry
         if any(self.first(x) is not None

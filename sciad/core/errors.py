@@ -51,23 +51,40 @@ def is_internal(frame: FrameType) -> bool:
     code = frame.f_code
     known = _internal.get(code)
     if known is None:
-        package = frame.f_globals.get("__name__", "").partition(".")[0]
-        known = _internal[code] = package in (_PACKAGE, "numpy", "optree")
+        known = _internal[code] = is_package(_module(frame))
     return known
 
 
+def is_package(module: str) -> bool:
+    """Whether a module is part of sciad or of NumPy rather than the user's."""
+    return module.partition(".")[0] in (_PACKAGE, "numpy", "optree")
+
+
 def user_frame() -> FrameType | None:
-    """The innermost frame of the user's code."""
-    frame = sys._getframe(1)
-    while frame is not None and is_internal(frame):
+    """The innermost frame of the user's code; SciPy's is as little theirs as NumPy's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (is_internal(frame) or _module(frame).startswith("scipy.")):
         frame = frame.f_back
     return frame
 
 
+def _module(frame: FrameType) -> str:
+    return frame.f_globals.get("__name__", "")
+
+
 def user_place() -> tuple[str, int]:
-    """File and line of the user's code now (cheap: nothing is formatted)."""
-    frame = user_frame()
+    """File and line of the user's code now (cheap: nothing is formatted). While a graph is
+    evaluated, the line that the present equation came from."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_internal(frame):
+        if frame.f_code in replays and (line := frame.f_locals["equation"].line)[0]:
+            return line
+        frame = frame.f_back
     return (frame.f_code.co_filename, frame.f_lineno) if frame else ("", 0)
+
+
+replays: set[CodeType] = set()
+"""Code that evaluates graphs; its variable `equation` is the equation at hand."""
 
 
 def user_line() -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sciad.core.array import Array, current
 from sciad.core.backend import as_operand
-from sciad.core.errors import GraphError
+from sciad.core.errors import GraphError, replays
 from sciad.core.primitive import Primitive, bind
 
 _DTYPE_NAMES = {
@@ -224,6 +224,9 @@ class Graph:
         declared = tuple(out.type for out in equation.outputs)
         if tuple(t.strong() for t in types) != tuple(t.strong() for t in declared):
             raise GraphError(f"{equation.primitive}: declared {declared}, shape rule says {types}")
+
+
+replays.add(Graph.__call__.__code__)
 
 
 def _require_known(atoms, known, where):

@@ -33,6 +33,8 @@ def is_number_type(kind: type) -> bool:
     """Whether objects of a type are numbers that NumPy knows only as objects."""
     if issubclass(kind, (*_PLAIN, datetime.timedelta)):
         return False
+    if _family(kind) == "mpmath" and not hasattr(kind, "context"):
+        return False  # an interval, which is neither larger nor smaller than one it meets
     if issubclass(kind, numbers.Number):
         return True
     return all(hasattr(kind, name) for name in _ARITHMETIC) and not any(
@@ -45,6 +47,7 @@ def exact(x: Any, kind: type) -> Any:
     A float is the binary fraction that it stands for: ``Fraction(0.5)`` is 1/2.
     """
     x = x.item() if isinstance(x, np.generic) else x
+    x = int(x) if isinstance(x, bool) else x
     if type(x) is kind or type(x) not in ASIDE:
         return x
     if isinstance(x, float) and not math.isfinite(x):
@@ -68,7 +71,18 @@ _SHORT = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan
           "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}
 """NumPy's names that other packages shorten."""
 
-_OF_DECIMALS = {"sqrt": "sqrt", "exp": "exp", "log": "ln", "log10": "log10"}
+_OF_DECIMALS = {"sqrt": "sqrt", "exp": "exp", "log": "ln"}
+
+_OF_MPMATH = {**_SHORT, **{name: name for name in (
+    "sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "expm1", "log", "log1p", "sqrt", "cbrt",
+    "hypot", "floor", "ceil", "gamma")}, "rint": "nint", "psi": "digamma", "gammaln": "loggamma"}
+"""mpmath's functions that mean what NumPy's and SciPy's of the name mean: its ``fmod`` has another
+sign, its ``gammainc`` another integral."""
+
+_WITH_ROUNDED_CONSTANT = frozenset({
+    "log2", "log10", "degrees", "radians", "deg2rad", "rad2deg", "sinc", "erf", "erfc",
+    "erfinv", "erfcinv", "erfcx", "ndtr"})
+"""Functions whose derivative here holds the float nearest to pi or to a logarithm."""
 
 
 def _larger(a, b):
@@ -81,6 +95,10 @@ def _smaller(a, b):
 
 def _sign(x):
     return (x > 0) - (x < 0) if x == x else x
+
+
+def _truncated(x):
+    return x.context.floor(x) if x >= 0 else x.context.ceil(x)
 
 
 def _is_finite(x):
@@ -107,14 +125,46 @@ TRUTHS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "
                     "signbit"})
 
 
+def _nominal(x):
+    return getattr(x, "nominal_value", x)
+
+
+def _by_nominal(function):
+    return lambda *xs: function(*map(_nominal, xs))
+
+
+_OF_UNCERTAIN: dict[str, Callable] = {
+    **{name: _by_nominal(COMMON[name]) for name in (
+        "less", "less_equal", "greater", "greater_equal", "sign", "isnan", "isfinite", "isinf")},
+    **{name: _by_nominal(function) for name, function in _WHOLE.items()},
+    "maximum": lambda a, b: a if _larger(_nominal(a), _nominal(b)) is _nominal(a) else b,
+    "minimum": lambda a, b: a if _smaller(_nominal(a), _nominal(b)) is _nominal(a) else b,
+}
+"""Uncertain numbers are compared and rounded by their nominal values; one minus itself may keep an
+uncertainty in its last digit, so that it may differ from itself."""
+
+
+def require_unrounded(name: str, kind: type) -> None:
+    """Raise where a derivative would be rounded to a float among numbers of more digits."""
+    if name in _WITH_ROUNDED_CONSTANT and (_family(kind) == "mpmath" or kind is Decimal):
+        raise DTypeError(f"{name} of a {kind.__name__}{at_line()}: its derivative holds a constant "
+                         "that is rounded to a float; write it with np.exp, np.log or np.sin and "
+                         f"a constant of type {kind.__name__}")
+
+
 def function_of(name: str, kind: type) -> Callable:
     """The function of NumPy's name on numbers of a type."""
+    require_unrounded(name, kind)
+    family, short = _family(kind), _SHORT.get(name, name)
+    if family == "uncertainties" and name in _OF_UNCERTAIN:
+        return _OF_UNCERTAIN[name]
     if name in COMMON:
         return COMMON[name]
-    family, short = _family(kind), _SHORT.get(name, name)
     found = None
     if family == "mpmath":
-        found = getattr(kind.context, short, None)
+        found = getattr(kind.context, _OF_MPMATH.get(name, ""), None)
+        if name == "trunc":
+            found = _truncated
     elif family == "uncertainties":
         found = getattr(import_module("uncertainties.umath"), short, None)
     elif kind is Decimal:

@@ -23,7 +23,14 @@ import numpy as np
 from sciad.core.array import Array
 from sciad.core.backend import KINDS, Backend, ground
 from sciad.core.errors import DTypeError, at_line
-from sciad.core.number_types import ASIDE, TRUTHS, exact, function_of, is_number_type
+from sciad.core.number_types import (
+    ASIDE,
+    TRUTHS,
+    exact,
+    function_of,
+    is_number_type,
+    require_unrounded,
+)
 
 _REAL = np.dtype(float)
 
@@ -32,11 +39,13 @@ class Numbers:
     """An array of numbers of one type."""
 
     __slots__ = ("data", "kind")
+    in_use = False
     dtype = _REAL
     base = None
     flags = SimpleNamespace(writeable=True)
 
     def __init__(self, data: np.ndarray, kind: type | None = None):
+        Numbers.in_use = True
         entries = [x[()] if isinstance(x, np.ndarray) else x for x in data.ravel().tolist()]
         self.kind = _kind_of(entries) if kind is None else kind
         self.data = np.empty(data.shape, object)
@@ -103,8 +112,8 @@ class Numbers:
     def astype(self, dtype, copy=True):
         return self if np.dtype(dtype) == _REAL else self.data.astype(dtype)
 
-    def any(self):
-        return bool(np.any(self.data != 0))
+    def any(self, axis=None, keepdims=False):
+        return np.any(self.data != 0, axis=axis, keepdims=keepdims)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         if method != "__call__" or kwargs:
@@ -161,17 +170,41 @@ def plain_numbers(x: Any) -> Any:
 
 
 def in_kind_of(slope: Any, x: Any) -> Any:
-    """A derivative as numbers of the type of the value it belongs to, where it is exact."""
-    if type(x) is Numbers and not isinstance(slope, Array):
-        return Numbers(np.asarray(slope.data if type(slope) is Numbers else slope, object),
-                       x.kind if type(slope) is not Numbers or slope.kind in ASIDE else None)
-    return slope
+    """A derivative as numbers of the type of the value it belongs to, where it is exact; beside
+    floats a Fraction is one."""
+    below = ground(x)
+    if type(below) is not Numbers:
+        plain = type(slope) is Numbers and slope.kind is Fraction
+        return slope.data.astype(float)[()] if plain else slope
+    if isinstance(slope, Array):
+        return slope
+    if type(slope) is Numbers and slope.kind not in ASIDE:
+        return Numbers(slope.data, slope.kind)
+    return Numbers(np.asarray(slope.data if type(slope) is Numbers else slope, object), below.kind)
 
 
 def as_numbers(x: Any, like: Numbers) -> Numbers:
     """A plain value as `Numbers` of the type of `like`, unless it has one of its own."""
     x = adopt(x)
     return x if type(x) is Numbers else Numbers(np.asarray(x, object), like.kind)
+
+
+def as_their_numbers(operands: tuple) -> tuple:
+    """Operands of which an Array may hold `Numbers`: what plain ones stand beside it become numbers
+    of its type, so that a rule does not divide two of them as floats."""
+    below = [ground(x) if type(x) is Array else x for x in operands]
+    like = next((x for x in below if type(x) is Numbers), None)
+    if like is None:
+        return operands
+    return tuple(as_numbers(x, like) if type(x) in (int, float) or isinstance(
+        x, (np.ndarray, np.generic)) and x.dtype.kind in "iuf" else x for x in operands)
+
+
+def require_own_constants(name: str, x: Any) -> None:
+    """Raise where a function would bring a rounded constant among numbers of more digits."""
+    below = ground(x)
+    if type(below) is Numbers:
+        require_unrounded(name, below.kind)
 
 
 def adopt_beside(x: Any, other: Array) -> Any:
@@ -197,10 +230,15 @@ def _kind_of(entries) -> type:
 # --- evaluation -----------------------------------------------------------------------------------
 
 
+def _common_kind(operands) -> type:
+    """The type that the numbers among the operands become."""
+    found = [x.kind for x in operands if type(x) is Numbers]
+    return next((kind for kind in found if kind not in ASIDE), found[0])
+
+
 def apply(name: str, operands: tuple) -> Any:
     """An elementwise function, by NumPy's name."""
-    found = [x.kind for x in operands if type(x) is Numbers]
-    kind = next((k for k in found if k not in ASIDE), found[0])
+    kind = _common_kind(operands)
     function = function_of(name, kind)
     arrays = [_entries(x, kind) for x in operands]
     if len(arrays) > 1:
@@ -235,8 +273,9 @@ def _evaluate(primitive: Any, args: list, params: dict) -> Any:
     """The value of a primitive of which an operand is `Numbers`."""
     if isinstance(primitive.fun, np.ufunc) and primitive.fun.signature is None:
         return apply(primitive.fun.__name__, tuple(args))
-    kind = next(x.kind for x in args if type(x) is Numbers)
-    ready = [x.data if type(x) is Numbers else
+    kind = _common_kind(args)
+    require_unrounded(primitive.name, kind)
+    ready = [(x.data if x.kind is kind else _entries(x, kind)) if type(x) is Numbers else
              _entries(x, kind) if isinstance(x, float) or getattr(x, "dtype", _REAL).kind == "f"
              and isinstance(x, (np.ndarray, np.generic)) else x for x in args]
     try:
@@ -252,7 +291,7 @@ def _evaluate(primitive: Any, args: list, params: dict) -> Any:
 def _wrapped(out: Any, kind: type) -> Any:
     if isinstance(out, np.ndarray):
         return Numbers(out, kind) if out.dtype.hasobject else out
-    return out if isinstance(out, (np.generic, bool)) else _single(out, kind)
+    return out if isinstance(out, np.generic) else _single(out, kind)
 
 
 class _Module:

@@ -14,7 +14,9 @@ import numpy as np
 from sciad.core.array import Array, current
 from sciad.core.backend import KINDS, evaluate, is_array
 from sciad.core.errors import LostGradientError, NoRuleError, RecordError, at_line
-from sciad.core.numbers import adopt
+from sciad.core.numbers import Numbers, adopt, as_their_numbers
+from sciad.core.object_arrays import explained
+from sciad.core.patterns import DENSE, MOVES, ids, through, union
 
 
 class _Stack(threading.local):
@@ -100,10 +102,13 @@ class Interpreter:
         if kind in (ValueError, SystemError):
             # what NumPy makes of our error in ``out[0] = x`` with a plain `out`, and C code that
             # calls back
-            if isinstance(error.__cause__, (LostGradientError, RecordError)):
+            if isinstance(error.__cause__, (LostGradientError, NoRuleError, RecordError)):
                 raise error.__cause__.with_traceback(traceback) from None
             if self.refusal is not None and error.__cause__ is None:
                 raise self.refusal from error
+        clearer = explained(error, traceback)
+        if clearer is not None:
+            raise clearer from error
 
     def __repr__(self):
         return f"{type(self).__name__.lower()} level {self.level}"
@@ -129,7 +134,8 @@ class Interpreter:
 
 
 class Primitive:
-    """An operation: its value, its shape rule, its derivative in both modes, its native form.
+    """An operation: its value, its shape rule, its derivative in both modes, its pattern, its
+    native form.
 
     Parameters
     ----------
@@ -142,6 +148,11 @@ class Primitive:
         Whether the operation returns a tuple.
     effect : bool
         Whether it must be kept although nothing uses its result (it may stop the program).
+    pattern : optional
+        Which entries of the result depend on which of each operand: a form of
+        `sciad.core.patterns`, or a function of (k, out, args, params) that gives one.
+    joint_pattern : callable, optional
+        What stands for `Primitive.joint_pattern`.
 
     routes : bool
         A class attribute: whether the operation only moves, sums or drops entries, so that its
@@ -154,17 +165,19 @@ class Primitive:
     of native forms.
     """
 
-    __slots__ = ("name", "fun", "shape", "multiple", "effect")
+    __slots__ = ("name", "fun", "shape", "multiple", "effect", "form", "joint_form")
     routes = False
     typed = 0
 
     def __init__(self, name: str, fun: Callable, shape: Callable | None = None, *, multiple=False,
-                 effect=False):
+                 effect=False, pattern: Any = DENSE, joint_pattern: Callable | None = None):
         self.name = name
         self.fun = fun
         self.shape = shape
         self.multiple = multiple
         self.effect = effect
+        self.form = pattern
+        self.joint_form = joint_pattern
 
     def __repr__(self):
         return self.name
@@ -179,6 +192,32 @@ class Primitive:
     def vjp(self, k: int, cotangent, out, args, params):
         """The cotangent of operand `k`."""
         raise NoRuleError(f"{self.name} has no derivative{at_line()}")
+
+    def pattern(self, k: int, out, args: list, params: dict):
+        """How the result depends on operand `k`: a form of `sciad.core.patterns`; for a primitive
+        with several outputs one for all, or a list of them.
+
+        `out` and `args` are types, the latter values where these are known.
+        """
+        if callable(self.form):
+            return self.form(k, out, args, params)
+        if self.form is MOVES:
+            return self.fun(ids(args[0]), *args[1:], **params) if k == 0 else None
+        return self.form
+
+    def joint_pattern(self, parts: list, outs: tuple, args: list, params: dict) -> list:
+        """The patterns of the outputs, from those of all operands (None: no dependence); or a
+        pair of these and what is known of the outputs, a value or a type for each."""
+        if self.joint_form is not None:
+            return self.joint_form(parts, outs, args, params)
+        totals: list = [None] * len(outs)
+        for k, part in enumerate(parts):
+            if part is not None:
+                form = self.pattern(k, outs if self.multiple else outs[0], args, params)
+                forms = form if isinstance(form, list) else [form] * len(outs)
+                totals = [union(total, through(one, part, out.size))
+                          for total, one, out in zip(totals, forms, outs, strict=True)]
+        return totals
 
     def lighten(self, out, args: list) -> tuple:
         """`out` and `args` as the adjoint needs them: what it does not read is dropped, or
@@ -235,6 +274,8 @@ def bind(primitive: Primitive, args: tuple, params: dict) -> Any:
         if Watching.threads and _stack.watch is not None:
             _stack.watch.value(primitive, ready, out)
         return Array(out) if held and is_array(out) and _stack.interpreters else out
+    if Numbers.in_use and isinstance(primitive.fun, np.ufunc):
+        ready = as_their_numbers(ready)
     while top.divert is not None:
         top = top.divert
     return top.process(primitive, ready, params)

@@ -6,6 +6,7 @@ outer interpreters that the function closes over are lifted to inputs of the gra
 """
 
 import enum
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from sciad.core.errors import RecordError, at_line
 from sciad.core.explore import Explorer, Path
 from sciad.core.graph import Atom, Graph, Literal, Type, Var, type_of
 from sciad.core.numbers import Numbers
+from sciad.core.object_arrays import Streak, refuse_entrywise
 from sciad.core.primitive import Interpreter, Primitive, active, pack
 from sciad.core.structure import structured
 
@@ -25,14 +27,17 @@ from sciad.core.structure import structured
 class Recorder(Interpreter):
     """The interpreter of recording: appends equations to the explorer's present path."""
 
-    __slots__ = ("explorer",)
+    __slots__ = ("explorer", "latest", "streak")
     has_data = False
 
     def __init__(self, explorer: Explorer):
         self.explorer = explorer
+        self.latest = ""
+        self.streak = Streak()
 
     def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
         outs = self.explorer.step(primitive, tuple(map(self.atom, args)), params)
+        self.latest = primitive.name
         if primitive.multiple:
             return tuple(Array(var.type, self, var) for var in outs)
         return Array(outs[0].type, self, outs[0])
@@ -54,6 +59,11 @@ class Recorder(Interpreter):
         if x._value.size != 1:
             raise ValueError(f"the truth value of an array of shape {x.shape} is ambiguous; "
                              "use np.any or np.all")
+        try:
+            refuse_entrywise(sys._getframe(2), self.latest, self.streak, self.explorer.processed)
+        except RecordError as error:
+            self.refusal = error  # NumPy's loops may swallow it
+            raise
         if x._value.shape:
             x = x.reshape(())
         if x._value.dtype != np.bool_:
@@ -106,7 +116,7 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
     def run() -> tuple[list[Atom], Any]:
         with Recorder(explorer) as recorder:
             out = function(*(Array(var.type, recorder, var) for var in inputs))
-            leaves, structure = tree.flatten(out, fixed=_is_fixed)
+            leaves, structure = tree.flatten(out, fixed=is_fixed)
             return [_result(recorder, leaf) for leaf in leaves], structure
 
     root = explorer.explore(run)
@@ -116,7 +126,7 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
     return Recorded(graph, explorer.consts, _common_structure(root))
 
 
-def _is_fixed(leaf: Any) -> bool:
+def is_fixed(leaf: Any) -> bool:
     """Whether a result is no number, but may stand in the structure of the results."""
     return isinstance(leaf, (str, bytes, enum.Enum, np.dtype, type))
 

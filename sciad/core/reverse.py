@@ -23,6 +23,7 @@ from sciad.core.array import Array
 from sciad.core.backend import (
     beside,
     checksum,
+    ground,
     module_of,
     on_any_device,
     together,
@@ -76,7 +77,7 @@ class Reverse(Interpreter):
         elif on_any_device(value):
             value = value.copy()
             self.fast = False
-        if value.dtype.kind == "c":
+        if value.dtype.kind == "c" or Numbers.in_use and type(ground(value)) is Numbers:
             self.fast = False
         self.tape.append((pull_leaf,))
         return Array(value, self, len(self.tape) - 1)

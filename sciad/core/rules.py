@@ -19,6 +19,7 @@ import numpy as np
 
 from sciad.core.errors import NoRuleError, at_line
 from sciad.core.graph import Type, shape_of, type_of
+from sciad.core.patterns import DENSE, IDENTITY, ids, merged, stretched
 from sciad.core.primitive import Primitive
 
 
@@ -35,6 +36,7 @@ class Tools:
     add_in_place: Callable
     index_set: Callable
     pack: Callable
+    frozen: Callable
     stack: Callable
     where: Callable
     concatenate: Callable
@@ -102,6 +104,19 @@ class Elementwise(Primitive):
                 [x if any(read(k) for read in used) else type_of(x)
                  for k, x in enumerate(args, 1)])
 
+    def pattern(self, k, out, args, params):
+        form = stretched(args[k], out.shape)
+        if type(self) is not Elementwise:
+            return form
+        partial = self.partials[k]
+        if not callable(partial):
+            return None if partial is None else form
+        read = reads(partial)
+        if read(0) or any(isinstance(x, Type) for j, x in enumerate(args, 1) if read(j)):
+            return form
+        with np.errstate(all="ignore"):
+            return masked(form, args[k], out, np.not_equal(partial(None, *args), 0))
+
     def _times(self, k, seed, out, args):
         partial = self.partials[k]
         if partial is None:
@@ -130,6 +145,15 @@ class Elementwise(Primitive):
             factor = partial(out, *args)
             part = cotangent * (Tools.conj(factor) if is_complex(factor) else factor)
         return _project(part, args[k])
+
+
+def masked(form, x, out: Type, mask):
+    """An elementwise form without the entries of the result where the derivative is known to be
+    zero."""
+    if np.all(mask):
+        return form
+    places = ids(x) if form is IDENTITY else form
+    return np.where(np.broadcast_to(mask, out.shape), places, -1)
 
 
 class Split(Elementwise):
@@ -201,8 +225,8 @@ class Linear(Primitive):
     routes = True
     typed = 1
 
-    def __init__(self, name, fun, shape, transpose):
-        super().__init__(name, fun, shape)
+    def __init__(self, name, fun, shape, transpose, pattern=DENSE):
+        super().__init__(name, fun, shape, pattern=pattern)
         self.transpose = transpose
 
     def jvp(self, k, tangent, out, args, params):
@@ -219,15 +243,21 @@ class Multilinear(Primitive):
 
     ``transposes[k](cotangent, *args, **params)``; None for an operand without derivative.
     A single function serves a variable number of operands: ``transposes(k, cotangent, ...)``.
-    With `joint`, the map is linear in all operands together (concatenate, not matmul).
+    With `joint`, the map is linear in all operands together (concatenate, not matmul), and each
+    entry of its result is one of theirs.
     """
 
     __slots__ = ("transposes", "joint")
 
-    def __init__(self, name, fun, shape, transposes, joint=False):
-        super().__init__(name, fun, shape)
+    def __init__(self, name, fun, shape, transposes, joint=False, pattern=DENSE):
+        super().__init__(name, fun, shape, pattern=pattern)
         self.transposes = transposes
         self.joint = joint
+
+    def joint_pattern(self, parts, outs, args, params):
+        if self.joint:
+            return [merged(self.fun, parts, args, params)]
+        return super().joint_pattern(parts, outs, args, params)
 
     @property
     def routes(self) -> bool:
@@ -285,6 +315,9 @@ class Constant(Primitive):
 
     __slots__ = ()
 
+    def pattern(self, k, out, args, params):
+        return None
+
     def jvp(self, k, tangent, out, args, params):
         return None
 
@@ -296,6 +329,9 @@ class ElementwiseConstant(Elementwise):
     """Elementwise with zero derivative: comparisons, logic, sign, floor."""
 
     __slots__ = ()
+
+    def pattern(self, k, out, args, params):
+        return None
 
     def jvp(self, k, tangent, out, args, params):
         return None

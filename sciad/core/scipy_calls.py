@@ -24,20 +24,27 @@ ALLOWED = frozenset({"softmax", "sinc"})
 def refusal() -> NoRuleError | None:
     """The error, if the data of an Array is asked for by one of these functions."""
     frame = sys._getframe(2)
-    while frame is not None and _module(frame).startswith("numpy"):
+    while frame is not None and _module(frame).startswith(("numpy", "sciad.core.array")):
         frame = frame.f_back
-    if frame is None or not _module(frame).startswith("scipy."):
-        return None
-    package, name = None, ""
+    inner = []
     while frame is not None and _module(frame).startswith("scipy."):
+        inner.append(frame)
+        frame = frame.f_back
+    place = f" (at {frame.f_code.co_filename}:{frame.f_lineno})" if frame is not None else ""
+    return refusal_of(inner, place)
+
+
+def refusal_of(frames: list[FrameType], place: str) -> NoRuleError | None:
+    """The error, if the outermost function of SciPy among `frames` (innermost first) is one of
+    these; `place` tells the program's line."""
+    package, name = None, ""
+    for frame in frames:
         module, function = _called(frame)
         found = _home(module)
         if found is not None and hasattr(sys.modules.get(found), function):
             package, name = found, function
-        frame = frame.f_back
     if package is None or name in ALLOWED:
         return None
-    place = f" (at {frame.f_code.co_filename}:{frame.f_lineno})" if frame is not None else ""
     return NoRuleError(f"{package}.{name} takes no differentiated values{place}; use "
                        f"{_cure(package, name)}")
 

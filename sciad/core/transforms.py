@@ -188,7 +188,7 @@ def jvp_unstaged(f, primals, tangents):
         outs, out_structure = tree.flatten(f(*tree.unflatten(structure, inputs)))
         pairs = [_split_tangent(out, interp) for out in outs]
     values = [_own(finish(value)) for value, _ in pairs]
-    slopes = _unshared([finish(slope) for _, slope in pairs], seeds)
+    slopes = _unshared([finish(in_kind_of(slope, value)) for value, slope in pairs], seeds)
     return tree.unflatten(out_structure, values), tree.unflatten(out_structure, slopes)
 
 
@@ -254,7 +254,8 @@ def _stop_one(x):
 
 def staged(f: Callable, *args: Any) -> Callable:
     """`f` itself, or under a recorder the evaluation of its graph at these arguments."""
-    return record(f, *args) if recording() else f
+    chosen: Any = record(f, *args) if recording() else f
+    return chosen
 
 
 def vjp_unstaged(f, primals):
@@ -350,7 +351,7 @@ def _unshared(slopes: list, others: list) -> list:
 def _as_gradient(slope, x):
     if slope is None:
         return in_kind_of(Tools.zeros(x.shape, x.dtype, x), x)
-    if type(x) is Numbers:
+    if type(x) is Numbers or type(slope) is Numbers:  # the latter: of constants beside floats
         return in_kind_of(slope, x)
     if slope.dtype != x.dtype:
         return slope.astype(x.dtype)

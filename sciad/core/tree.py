@@ -2,19 +2,20 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optree
 
 from sciad.core.array import Array
+from sciad.core.errors import ArgumentError
 
 _NAMESPACE = "sciad"
 _registered: set[type] = set()
 
 
 _PLAIN = frozenset({Array, float, int, complex, bool, str, np.ndarray, np.float64})
-_LEAF = optree.tree_flatten(0.0, namespace=_NAMESPACE)[1]
+_LEAF: Any = optree.tree_flatten(cast(Any, 0.0), namespace=_NAMESPACE)[1]
 
 
 class _Fixed:
@@ -26,8 +27,8 @@ class _Fixed:
         self.value = value
 
 
-optree.register_pytree_node(_Fixed, lambda x: ((), x.value, None), lambda value, _: value,
-                            namespace=_NAMESPACE)
+_register: Any = optree.register_pytree_node
+_register(_Fixed, lambda x: ((), x.value, None), lambda value, _: value, namespace=_NAMESPACE)
 
 
 def flatten(tree: Any, fixed: Callable | None = None) -> tuple[list, Any]:
@@ -57,7 +58,7 @@ def unflatten(structure: Any, leaves: list) -> Any:
 def leaves_up_to(structure: Any, tree: Any) -> list:
     """The parts of `tree` at the leaves of a structure; None for a child stands for None at all
     its leaves. ValueError where it has another structure."""
-    parts = []
+    parts: list[Any] = []
     children = structure.children()
     if not children:
         return [tree] * structure.num_leaves if tree is None else structure.flatten_up_to(tree)
@@ -74,16 +75,23 @@ def tree_map(function: Callable, tree: Any, *rest: Any) -> Any:
     return unflatten(structure, list(map(function, leaves, *others)))
 
 
-def register(cls: type, flatten: Callable, unflatten: Callable) -> type:
+def register(cls: type, flatten: Callable | None = None,
+             unflatten: Callable | None = None) -> type:
     """Let instances of a class be containers of differentiable values.
 
     Parameters
     ----------
     cls : type
+        Dataclasses and named tuples are containers without registration.
     flatten : callable
         Instance -> sequence of its parts (containers or arrays).
     unflatten : callable
-        Sequence of parts -> instance.
+        Sequence of parts -> instance. A dataclass needs neither: all its fields are its parts.
+
+    Raises
+    ------
+    ArgumentError
+        If one of the functions is missing, and `cls` is no dataclass.
 
     Returns
     -------
@@ -100,7 +108,13 @@ def register(cls: type, flatten: Callable, unflatten: Callable) -> type:
     >>> float(sciad.grad(lambda p: p.a * p.b)(Pair(2.0, 3.0)).a)
     3.0
     """
-    optree.register_pytree_node(
+    if flatten is None and unflatten is None and dataclasses.is_dataclass(cls):
+        _register_dataclass(cls)
+        return cls
+    if flatten is None or unflatten is None:
+        raise ArgumentError(f"register: {cls.__name__} is no dataclass, so it takes two functions: "
+                            "register(cls, flatten, unflatten)")
+    _register(
         cls,
         lambda instance: (tuple(flatten(instance)), None, None),
         lambda _, parts: unflatten(parts),

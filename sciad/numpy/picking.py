@@ -248,3 +248,20 @@ def _conditions(x, condlist, count):
         raise ArgumentError(f"piecewise: {len(masks)} conditions for {count} functions, must be as "
                             f"many or one more function{at_line()}")
     return masks
+
+
+@implements(np.ix_)
+def ix_(*args):
+    """Vectors along the axes of an open mesh; masks become the places where they hold."""
+    out = []
+    for k, x in enumerate(args):
+        x = as_array(x)
+        if x.ndim != 1:
+            raise ArgumentError(f"np.ix_: argument {k} has shape {x.shape}, must be "
+                                f"one-dimensional{at_line()}")
+        if x.dtype == np.bool_:
+            (x,) = np.nonzero(plain(x, "np.ix_ of a mask"))
+        elif not x.size:
+            x = np.zeros(0, np.intp)
+        out.append(x.reshape((1,) * k + (-1,) + (1,) * (len(args) - k - 1)))
+    return tuple(out)

@@ -162,10 +162,12 @@ def _install_ufuncs():
     for ufunc in (*functions.UFUNC_RULES, *functions.PRIMITIVES):
         if ufunc.nin == 1 and not hasattr(Array, ufunc.__name__):
             setattr(Array, ufunc.__name__, _method(UFUNCS[ufunc]))
+    for ufunc in (np.arctan2, np.hypot, np.fmod, np.fabs):
+        setattr(Array, ufunc.__name__, _method(UFUNCS[ufunc]))
 
 
 def _method(rule):
-    return lambda self: rule(self)
+    return lambda self, *others: rule(self, *others)
 
 
 _install_ufuncs()

@@ -54,6 +54,7 @@ from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves
 from sciad.core.rules import is_complex
+from sciad.numpy.patching import patched
 from sciad.ode import kernels
 from sciad.ode.callback import SIGNATURES, CallbackModel, derivative, pick
 
@@ -200,7 +201,7 @@ class _Function:
         self.types = [type_of(x).strong() for x in [*self.captured, *self.dynamic]]
         static = tuple((k, type(x), x) for k, x in self.fixed.items())
         self.key = (self.environment.key, self.structure, static, tuple(self.odd),
-                    tuple(self.types), n)
+                    tuple(self.types), n, patched())
 
     def run(self, target, t, y, dynamic):
         """dy, of `target` in place of the function and the objects among its arguments."""

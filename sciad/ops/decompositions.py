@@ -20,6 +20,7 @@ from sciad.core.array import Array, has_data, plain
 from sciad.core.backend import beside
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
+from sciad.core.patterns import by_matrix
 from sciad.core.rules import Constant, General, is_complex
 from sciad.ops.elementwise import absolute, conj, equal, logical_and, logical_not, logical_or, where
 from sciad.ops.factor import solve_p
@@ -120,7 +121,7 @@ def _cholesky_vjp(g, needs, factor, args, params):
 
 
 cholesky_p = General("cholesky", np.linalg.cholesky, lambda a: Type(a.shape, a.dtype),
-                     _cholesky_jvp, _cholesky_vjp)
+                     _cholesky_jvp, _cholesky_vjp, pattern=by_matrix)
 
 
 # --- QR of a matrix with at least as many rows as columns: A = Q R --------------------------------
@@ -174,7 +175,8 @@ def _qr_type(a):
     return Type(a.shape, a.dtype), Type((*a.shape[:-2], columns, columns), a.dtype)
 
 
-qr_p = General("qr", lambda a: tuple(np.linalg.qr(a)), _qr_type, _qr_jvp, _qr_vjp, multiple=True)
+qr_p = General("qr", lambda a: tuple(np.linalg.qr(a)), _qr_type, _qr_jvp, _qr_vjp, multiple=True,
+               pattern=by_matrix)
 
 
 # --- Hermitian eigenvalues: A V = V diag(w) -------------------------------------------------------
@@ -282,7 +284,7 @@ def _eigh_type(a, lower, vectors):
 
 
 eigh_p = General("eigh", lambda a, lower, vectors: tuple(np.linalg.eigh(a, "L" if lower else "U")),
-                 _eigh_type, _eigh_jvp, _eigh_vjp, multiple=True)
+                 _eigh_type, _eigh_jvp, _eigh_vjp, multiple=True, pattern=by_matrix)
 
 
 # --- eigenvalues of a general matrix: A V = V diag(w) ---------------------------------------------
@@ -362,4 +364,4 @@ def _eig_type(a, vectors):
     return Type(a.shape[:-1], dtype), Type(a.shape, dtype)
 
 
-eig_p = General("eig", _eig, _eig_type, _eig_jvp, _eig_vjp, multiple=True)
+eig_p = General("eig", _eig, _eig_type, _eig_jvp, _eig_vjp, multiple=True, pattern=by_matrix)

@@ -16,6 +16,7 @@ import numpy as np
 
 from sciad.core.backend import beside
 from sciad.core.graph import Type
+from sciad.core.patterns import by_matrix
 from sciad.core.rules import General, is_complex
 from sciad.ops.decompositions import column, diagonal_of, imag_of, real_of
 from sciad.ops.elementwise import conj, not_equal
@@ -54,7 +55,8 @@ def _det_vjp(g, needs, out, args, params):
     return [_like(_spread(g) * conj(cofactor_p(args[0])), args[0])]
 
 
-det_p = General("det", np.linalg.det, lambda a: Type(a.shape[:-2], a.dtype), _det_jvp, _det_vjp)
+det_p = General("det", np.linalg.det, lambda a: Type(a.shape[:-2], a.dtype), _det_jvp, _det_vjp,
+                pattern=by_matrix)
 
 
 def _svd_parts(a):
@@ -99,7 +101,7 @@ def _cofactor_vjp(g, needs, out, args, params):
 
 
 cofactor_p = General("cofactor", _cofactor, lambda a: Type(a.shape, a.dtype), _cofactor_jvp,
-                     _cofactor_vjp)
+                     _cofactor_vjp, pattern=by_matrix)
 
 
 def _third(a, b, e):
@@ -128,7 +130,8 @@ def _change_vjp(g, needs, out, args, params):
 
 cofactor_change_p = General(
     "cofactor_change", _cofactor_change,
-    lambda a, b: Type(a.shape, np.result_type(a.dtype, b.dtype)), _change_jvp, _change_vjp)
+    lambda a, b: Type(a.shape, np.result_type(a.dtype, b.dtype)), _change_jvp, _change_vjp,
+    pattern=by_matrix)
 
 
 # --- sign and logarithm: d log det A = tr(A^-1 dA) ------------------------------------------------
@@ -166,4 +169,4 @@ slogdet_p = General(
     "slogdet", lambda a: tuple(np.linalg.slogdet(a)),
     lambda a: (Type(a.shape[:-2], a.dtype),
                Type(a.shape[:-2], np.empty(0, a.dtype).real.dtype)),
-    _slogdet_jvp, _slogdet_vjp, multiple=True)
+    _slogdet_jvp, _slogdet_vjp, multiple=True, pattern=by_matrix)

@@ -6,6 +6,8 @@ holomorphic states the derivatives by z and by conj(z) (`Split`).
 
 import numpy as np
 
+from sciad.core.graph import Type
+from sciad.core.patterns import IDENTITY, stretched
 from sciad.core.primitive import Primitive
 from sciad.core.rules import (
     MINUS,
@@ -17,6 +19,7 @@ from sciad.core.rules import (
     Tools,
     elementwise,
     is_complex,
+    masked,
 )
 
 # --- arithmetic -----------------------------------------------------------------------------------
@@ -70,6 +73,9 @@ class IntegerPower(Elementwise):
 
     def _slope(self, x, n):
         return n * integer_power(x, n=n - 1) if n else 0.0 * x
+
+    def pattern(self, k, out, args, params):
+        return IDENTITY if params["n"] else None
 
     def jvp(self, k, tangent, out, args, params):
         return tangent * self._slope(args[0], params["n"])
@@ -165,6 +171,14 @@ class Where(Elementwise):
     __slots__ = ()
     routes = True
 
+    def pattern(self, k, out, args, params):
+        if k == 0:
+            return None
+        form, chosen = stretched(args[k], out.shape), args[0]
+        if isinstance(chosen, Type):
+            return form
+        return masked(form, args[k], out, chosen if k == 1 else np.logical_not(chosen))
+
     def _part(self, k, seed, c):
         return where(c, seed, 0.0) if k == 1 else where(c, 0.0, seed)
 
@@ -215,6 +229,9 @@ class Sign(Split):
 
     __slots__ = ()
 
+    def pattern(self, k, out, args, params):
+        return IDENTITY if is_complex(out) else None
+
     def jvp(self, k, tangent, out, args, params):
         return super().jvp(k, tangent, out, args, params) if is_complex(out) else None
 
@@ -244,7 +261,8 @@ class Cast(Primitive):
     routes = True
 
     def __init__(self):
-        super().__init__("astype", lambda x, dtype: np.asarray(x).astype(dtype)[()], _cast_shape)
+        super().__init__("astype", lambda x, dtype: np.asarray(x).astype(dtype)[()], _cast_shape,
+                         pattern=IDENTITY)
 
     def jvp(self, k, tangent, out, args, params):
         return astype(tangent, **params) if out.dtype.kind in "fc" else None

@@ -8,6 +8,7 @@ import numpy as np
 from sciad.core.backend import as_operand
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
+from sciad.core.patterns import lines
 from sciad.core.rules import General, is_complex
 from sciad.ops.products import _adjoint, matmul_p
 from sciad.ops.shape import reshape, unbroadcast
@@ -41,7 +42,14 @@ def _like(g, x):
     return g.real if is_complex(g) and not is_complex(x) else g
 
 
-solve_p = General("solve", np.linalg.solve, _solve_type, _solve_jvp, _solve_vjp)
+def _pattern(k, out, args, params):
+    """Dense by the matrix; each column of the solution on its own right-hand side."""
+    last = len(args[k].shape) - 1
+    return lines(args[k], (last - 1,) if k else (last - 1, last), out)
+
+
+solve_p = General("solve", np.linalg.solve, _solve_type, _solve_jvp, _solve_vjp,
+                  pattern=_pattern)
 
 
 def solve(a, b):

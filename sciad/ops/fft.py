@@ -16,6 +16,7 @@ import numpy as np
 
 from sciad.core.backend import beside
 from sciad.core.graph import Type
+from sciad.core.patterns import Groups, along
 from sciad.core.rules import Linear
 from sciad.ops.elementwise import conj, real
 
@@ -32,12 +33,17 @@ def _full_adjoint(g, x, axes, inverse, norm):
     return part if x.dtype.kind == "c" else real(part)
 
 
+def _lines(out, x, axes):
+    """The pattern: each entry depends on all those along the axes."""
+    return Groups(along(out.shape, axes), along(x.shape, axes))
+
+
 def _complex(dtype):
     return np.fft.fft(np.ones(2, dtype)).dtype
 
 
 fft_p = Linear("fft", _full, lambda x, axes, inverse, norm: Type(x.shape, _complex(x.dtype)),
-               _full_adjoint)
+               _full_adjoint, lambda k, out, args, params: _lines(out, args[0], params["axes"]))
 
 
 def _with_last(shape, axis, extent):
@@ -67,12 +73,12 @@ def _irfft_adjoint(g, x, n, axis, norm):
 rfft_p = Linear(
     "rfft", lambda x, n, axis, norm: np.fft.rfft(x, n, axis, norm),
     lambda x, n, axis, norm: Type(_with_last(x.shape, axis, n // 2 + 1), _complex(x.dtype)),
-    _rfft_adjoint)
+    _rfft_adjoint, lambda k, out, args, params: _lines(out, args[0], (params["axis"],)))
 irfft_p = Linear(
     "irfft", lambda x, n, axis, norm: np.fft.irfft(x, n, axis, norm),
     lambda x, n, axis, norm: Type(_with_last(x.shape, axis, n),
                                   np.empty(0, _complex(x.dtype)).real.dtype),
-    _irfft_adjoint)
+    _irfft_adjoint, lambda k, out, args, params: _lines(out, args[0], (params["axis"],)))
 
 
 def hfft(x, n, axis, norm):

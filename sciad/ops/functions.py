@@ -7,6 +7,7 @@ copysign has slope 0 where its first operand is 0, as abs; fmax and fmin share a
 import numpy as np
 
 from sciad.core.errors import DTypeError, at_line
+from sciad.core.numbers import require_own_constants
 from sciad.core.rules import SAME, ElementwiseConstant, elementwise, is_complex
 from sciad.ops.elementwise import (
     absolute,
@@ -89,11 +90,13 @@ def require_real(name, *operands):
 
 def deg2rad(x):
     require_real("deg2rad", x)
+    require_own_constants("deg2rad", x)
     return x * DEGREE
 
 
 def rad2deg(x):
     require_real("rad2deg", x)
+    require_own_constants("rad2deg", x)
     return x * (1.0 / DEGREE)
 
 
@@ -146,6 +149,7 @@ def around(x, decimals=0):
 
 def sinc(x):
     """sin(pi x) / (pi x); near 0 by its series, so that each order of derivative is right there."""
+    require_own_constants("sinc", x)
     t = np.pi * x
     near = less(absolute(t), 1.0)
     return where(near, _sinc_series(where(near, t, 0.0)), _sinc_quotient(where(near, 1.0, t)))

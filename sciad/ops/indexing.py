@@ -21,6 +21,7 @@ from sciad.core.backend import (
 from sciad.core.errors import ArgumentError, LostGradientError, at_line
 from sciad.core.graph import Type, shape_of, type_of
 from sciad.core.numbers import Numbers, as_numbers
+from sciad.core.patterns import DENSE, IDENTITY, Pairs, ids, merged
 from sciad.core.primitive import Primitive, bind, refused
 from sciad.core.reverse import pull_read, pull_read_on_device, pull_write
 from sciad.core.rules import Tools
@@ -97,6 +98,11 @@ def _shape_of_read(shape, spec, operands) -> tuple[int, ...]:
     return blank[full_index(spec, stand_ins)].shape
 
 
+def fixed(operands) -> bool:
+    """Whether the values of all index operands are known."""
+    return not any(isinstance(x, Type) for x in operands)
+
+
 class Read(Primitive):
     """x[index]."""
 
@@ -114,6 +120,11 @@ class Read(Primitive):
     @staticmethod
     def _type(x, *operands, spec):
         return Type(_shape_of_read(x.shape, spec, operands), x.dtype)
+
+    def pattern(self, k, out, args, params):
+        if k:
+            return None
+        return self.fun(ids(args[0]), *args[1:], **params) if fixed(args[1:]) else DENSE
 
     def jvp(self, k, tangent, out, args, params):
         return self(tangent, *args[1:], **params) if k == 0 else None
@@ -141,6 +152,14 @@ class Write(Primitive):
         out = np.array(x)
         out[full_index(spec, operands)] = v
         return out[()]
+
+    def pattern(self, k, out, args, params):
+        return (IDENTITY, DENSE)[k] if k < 2 else None
+
+    def joint_pattern(self, parts, outs, args, params):
+        if not fixed(args[2:]):
+            return super().joint_pattern(parts, outs, args, params)
+        return [merged(lambda x, v: self.fun(x, v, *args[2:], **params), parts[:2], args[:2], {})]
 
     def joint_jvp(self, tangents, out, args, params):
         x, v = args[:2]
@@ -185,6 +204,14 @@ class Add(Primitive):
         out = np.array(x, np.result_type(x, v))
         np.add.at(out, full_index(spec, operands), v)
         return out[()]
+
+    def pattern(self, k, out, args, params):
+        if k == 0:
+            return IDENTITY
+        if k > 1 or not fixed(args[2:]):
+            return DENSE if k == 1 else None
+        places = read_p.fun(ids(out), *args[2:], **params)
+        return Pairs(places, np.broadcast_to(ids(args[1]), np.shape(places)))
 
     def joint_jvp(self, tangents, out, args, params):
         x, v = args[:2]

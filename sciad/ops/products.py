@@ -6,6 +6,7 @@ from sciad.core.array import Array
 from sciad.core.backend import as_operand
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
+from sciad.core.patterns import Pairs, lines, require_room
 from sciad.core.reverse import pull_rule
 from sciad.core.rules import Multilinear, is_complex
 from sciad.ops.elementwise import conj
@@ -29,10 +30,33 @@ def _adjoint(x):
     return conj(_swap(x)) if is_complex(x) else _swap(x)
 
 
+def _product_pattern(k, out, args, params):
+    """Rows on rows of the left operand, columns on columns of the right one; by the nonzero
+    entries of the other operand, where it is a known matrix that has zeros."""
+    x, other = args[k], args[1 - k]
+    if not isinstance(other, Type) and other.ndim == 2 and not np.all(other):
+        return _through_matrix(k, x, np.nonzero(other), other.shape)
+    return lines(x, (len(x.shape) - 1 - k,), out)
+
+
+def _through_matrix(k, x, nonzero, shape):
+    """The pattern of a product with a known matrix, for each matrix of the stack `x`."""
+    j, i = nonzero if k == 0 else nonzero[::-1]
+    width, height = shape if k == 0 else shape[::-1]
+    rest = x.shape[-1] if k else 1
+    count = x.size // (width * rest) if width * rest else 0
+    require_room(count * len(i) * rest)
+    line = np.arange(count).reshape(-1, 1, 1)
+    place = np.arange(rest)
+    rows = (line * height + i.reshape(-1, 1)) * rest + place
+    columns = (line * width + j.reshape(-1, 1)) * rest + place
+    return Pairs(rows, columns)
+
+
 matmul_p = Multilinear("matmul", np.matmul, _matmul_type, (
     lambda g, a, b: _real_like(unbroadcast(matmul_p(g, _adjoint(b)), a.shape), a),
     lambda g, a, b: _real_like(unbroadcast(matmul_p(_adjoint(a), g), b.shape), b),
-))
+), pattern=_product_pattern)
 
 
 def _real_like(g, x):

@@ -18,6 +18,7 @@ same rank.
 import numpy as np
 
 from sciad.core.graph import Type
+from sciad.core.patterns import by_matrix
 from sciad.core.rules import General, is_complex
 from sciad.ops.products import _adjoint, matmul_p
 
@@ -61,7 +62,7 @@ def _pinv_vjp(g, needs, p, args, params):
 pinv_p = General("pinv", _pinv,
                  lambda a, rtol, hermitian: Type((*a.shape[:-2], a.shape[-1], a.shape[-2]),
                                                  a.dtype),
-                 _pinv_jvp, _pinv_vjp)
+                 _pinv_jvp, _pinv_vjp, pattern=by_matrix)
 
 
 def _parts(x, args, rcond):

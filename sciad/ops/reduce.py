@@ -8,6 +8,7 @@ from sciad.core.array import Array
 from sciad.core.backend import beside
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
+from sciad.core.patterns import reduced, running
 from sciad.core.reverse import LARGE, pull_rule
 from sciad.core.rules import Constant, Linear, Primitive, Tools
 
@@ -52,7 +53,7 @@ def _sum_dtype(dtype):
 
 sum_p = Linear("sum", lambda x, axes: np.sum(x, axes),
                lambda x, axes: Type(_without(x.shape, axes), _sum_dtype(x.dtype)),
-               lambda g, x, axes: spread(g, x.shape, axes))
+               lambda g, x, axes: spread(g, x.shape, axes), reduced)
 
 
 def sum_(x, axis=None, keepdims=False):
@@ -106,8 +107,10 @@ def _extremum_shape(x, axes):
     return Type(_without(x.shape, axes), x.dtype)
 
 
-max_p = Extremum("max", lambda x, axes: np.max(x, axes), _extremum_shape)
-min_p = Extremum("min", lambda x, axes: np.min(x, axes), _extremum_shape)
+max_p = Extremum("max", lambda x, axes: np.max(x, axes), _extremum_shape,
+                 pattern=reduced)
+min_p = Extremum("min", lambda x, axes: np.min(x, axes), _extremum_shape,
+                 pattern=reduced)
 
 
 def _extremum(primitive, x, axis, keepdims):
@@ -224,7 +227,8 @@ def _reversed(x, axis):
 
 cumsum_p = Linear("cumsum", lambda x, axis: np.cumsum(x, axis),
                   lambda x, axis: Type(x.shape, _sum_dtype(x.dtype)),
-                  lambda g, x, axis: _reversed(cumsum_p(_reversed(g, axis), axis=axis), axis))
+                  lambda g, x, axis: _reversed(cumsum_p(_reversed(g, axis), axis=axis), axis),
+                  running)
 
 
 def cumsum(x, axis=None):

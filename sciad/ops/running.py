@@ -12,6 +12,7 @@ import numpy as np
 
 from sciad.core.array import Array, has_data, plain
 from sciad.core.graph import Type
+from sciad.core.patterns import running
 from sciad.core.primitive import Primitive
 from sciad.core.rules import is_complex
 from sciad.ops.elementwise import conj, exp, isfinite, log, maximum, minimum, multiply, where
@@ -41,7 +42,7 @@ class Cumprod(Primitive):
 
     def __init__(self):
         super().__init__("cumprod", lambda x, axis: np.cumprod(x, axis),
-                         lambda x, axis: Type(x.shape, x.dtype))
+                         lambda x, axis: Type(x.shape, x.dtype), pattern=running)
 
     def jvp(self, k, tangent, out, args, params):
         return out * cumsum_p(tangent / args[0], **params)

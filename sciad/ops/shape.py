@@ -6,6 +6,7 @@ from sciad.core.array import Array
 from sciad.core.backend import as_operand
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type, shape_of
+from sciad.core.patterns import IDENTITY, MOVES
 from sciad.core.primitive import install_packer
 from sciad.core.rules import Linear, Multilinear, Tools
 from sciad.ops.reduce import sum_
@@ -29,7 +30,7 @@ def _resolve_shape(size: int, shape) -> tuple[int, ...]:
 
 reshape_p = Linear("reshape", lambda x, shape: np.reshape(x, shape)[()],
                    lambda x, shape: Type(shape, x.dtype),
-                   lambda g, x, shape: reshape(g, x.shape))
+                   lambda g, x, shape: reshape(g, x.shape), IDENTITY)
 
 
 def reshape(x, shape):
@@ -45,7 +46,7 @@ def _size(x):
 
 transpose_p = Linear("transpose", lambda x, axes: np.transpose(x, axes),
                      lambda x, axes: Type(tuple(x.shape[a] for a in axes), x.dtype),
-                     lambda g, x, axes: transpose_p(g, axes=_inverse(axes)))
+                     lambda g, x, axes: transpose_p(g, axes=_inverse(axes)), MOVES)
 
 
 def _inverse(axes):
@@ -66,7 +67,7 @@ def transpose(x, axes=None):
 
 broadcast_p = Linear("broadcast_to", lambda x, shape: np.broadcast_to(x, shape),
                      lambda x, shape: Type(shape, x.dtype),
-                     lambda g, x, shape: unbroadcast(g, x.shape))
+                     lambda g, x, shape: unbroadcast(g, x.shape), MOVES)
 
 
 def broadcast_to(x, shape):
@@ -113,13 +114,27 @@ def _common(types):
     return np.result_type(*(t.dtype for t in types))
 
 
+class _Concatenate(Multilinear):
+    """Pieces side by side; the cotangent is cut at the same places, found in one go."""
+
+    __slots__ = ()
+
+    def joint_vjp(self, cotangent, needs, out, args, params):
+        axis = params["axis"]
+        parts, stop = [], 0
+        for x, need in zip(args, needs, strict=True):
+            start, stop = stop, stop + shape_of(x)[axis]
+            index = (slice(None),) * axis + (slice(start, stop),)
+            parts.append(cotangent[index] if need else None)
+        return parts
+
+
 def _concatenate_adjoint(k, g, *args, axis):
-    start = sum(shape_of(x)[axis] for x in args[:k])
-    index = (slice(None),) * axis + (slice(start, start + shape_of(args[k])[axis]),)
-    return g[index]
+    needs = [i == k for i in range(len(args))]
+    return concatenate_p.joint_vjp(g, needs, None, args, {"axis": axis})[k]
 
 
-concatenate_p = Multilinear(
+concatenate_p = _Concatenate(
     "concatenate", lambda *xs, axis: np.concatenate(xs, axis), _concatenate_shape,
     _concatenate_adjoint, joint=True)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
+from sciad.core.patterns import Pairs, require_room
 from sciad.core.rules import Multilinear, is_complex
 from sciad.ops.elementwise import conj
 from sciad.ops.indexing import read
@@ -44,8 +45,21 @@ def _right_adjoint(g, a, v, mode):
     return _as(_reversed(convolve_p(_conj(a), _reversed(g), mode="valid")), v)
 
 
+def _pattern(k, out, args, params):
+    """Entry i of one factor counts with entry j of the other in entry i + j of the full result;
+    the entries of a known factor that are zero do not."""
+    x, other = args[k], args[1 - k]
+    j = np.arange(other.shape[0]) if isinstance(other, Type) else np.flatnonzero(other)
+    require_room(x.size * len(j))
+    i = np.arange(x.size).reshape(-1, 1)
+    skip = 0 if params["mode"] == "full" else args[1].shape[0] - 1
+    rows = i + j - skip
+    inside = (rows >= 0) & (rows < out.size)
+    return Pairs(rows[inside], np.broadcast_to(i, rows.shape)[inside])
+
+
 convolve_p = Multilinear("convolve", lambda a, v, mode: np.convolve(a, v, mode), _type,
-                         (_left_adjoint, _right_adjoint))
+                         (_left_adjoint, _right_adjoint), pattern=_pattern)
 
 
 def convolve(a, v, mode="full", name="convolve", skip=None):

@@ -23,6 +23,7 @@ U2 are LAPACK's choice; a result that depends on them raises in reverse mode.
 import numpy as np
 
 from sciad.core.graph import Type
+from sciad.core.patterns import by_matrix
 from sciad.core.rules import General, is_complex
 from sciad.ops.decompositions import (
     _real_dtype,
@@ -165,4 +166,4 @@ def _coupling(gu, gv, u, s, v):
     return inner
 
 
-svd_p = General("svd", _fun, _type, _jvp, _vjp, multiple=True)
+svd_p = General("svd", _fun, _type, _jvp, _vjp, multiple=True, pattern=by_matrix)

@@ -14,6 +14,7 @@ import numpy as np
 
 from sciad.core.array import MIRRORS, Array, current, plain
 from sciad.core.errors import ArgumentError, at_line
+from sciad.core.rules import Tools
 from sciad.ops import elementwise, indexing, shape
 
 
@@ -95,6 +96,16 @@ class Storage:
 def hold(x: Array) -> None:
     """Make `x` the owner of memory: a 0-d array, which ``x += 1`` changes, not a scalar."""
     x._alias = (Storage(x), ())
+
+
+def frozen(x: Array, name: str) -> Array:
+    """`x` as an array that refuses assignments."""
+    out = Array(x._value, x._interp, x._node)
+    out._alias = (Storage(out), (Link("computed", (lambda whole: whole, name)),))
+    return out
+
+
+Tools.frozen = frozen
 
 
 def make_view(x: Array, link: Link) -> Array:

@@ -2,18 +2,22 @@
 
 from typing import Any
 
+import numpy as np
+
 from sciad.core.errors import ArgumentError, at_line
 from sciad.ops.decompositions import cholesky_p
-from sciad.ops.elementwise import log
+from sciad.ops.elementwise import greater_equal, less, log, logical_and
 from sciad.ops.products import matmul
 from sciad.ops.shape import broadcast_to, reshape
 from sciad.random.source import (
     Rows,
     Source,
     exponentials,
+    extents,
     like,
     normals,
     parameters,
+    require,
     require_scale,
     require_source,
     shape_for,
@@ -60,7 +64,11 @@ def uniform(source: Source, low: Any = 0.0, high: Any = 1.0, shape: Any = None) 
     require_source(source, "uniform")
     low, high = parameters("uniform", low, high)
     shape = shape_for("uniform", shape, low, high)
-    return low + (high - low) * like(uniforms(source, shape), low)
+    span = high - low
+    ordered = logical_and(greater_equal(span, 0.0), less(span, np.inf))
+    span = require(span, ordered, "uniform: low and high must be finite, and low <= high",
+                   low=low, high=high)
+    return low + span * like(uniforms(source, shape), low)
 
 
 def exponential(source: Source, scale: Any = 1.0, shape: Any = None) -> Any:
@@ -125,7 +133,7 @@ def multivariate_normal(source: Source, mean: Any, cov: Any, shape: Any = ()) ->
     if not mean.shape or len(cov.shape) < 2 or cov.shape[-2:] != mean.shape[-1:] * 2:
         raise ArgumentError(f"multivariate_normal: a mean of shape {mean.shape} and a covariance "
                             f"of shape {cov.shape} do not fit{at_line()}")
-    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (int(shape),)
+    shape = extents("multivariate_normal", shape)
     batch = shape_for("multivariate_normal", None, Rows(mean.shape[:-1]), Rows(cov.shape[:-2]))
     full = (*shape, *batch, mean.shape[-1])
     z = reshape(like(normals(source, full), mean), (*full, 1))

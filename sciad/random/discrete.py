@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core.array import Array
-from sciad.core.errors import ArgumentError, at_line
+from sciad.core.errors import ArgumentError, DTypeError, SciadError, at_line
 from sciad.core.transforms import stop_gradient
 from sciad.ops.elementwise import (
     absolute,
@@ -36,6 +36,7 @@ from sciad.ops.operators import pack_plain
 from sciad.ops.reduce import argmax, max_, sum_
 from sciad.ops.shape import broadcast_to, expand_dims, reshape, transpose
 from sciad.ops.sorting import argsort
+from sciad.random.keys import whole
 from sciad.random.source import (
     Rows,
     Source,
@@ -125,6 +126,9 @@ def _perturbed(source, name, logits, shape, axis):
     """Logits plus Gumbel draws; the categories along the last axis."""
     if not logits.shape:
         raise ArgumentError(f"{name}: logits need an axis of categories, got a number{at_line()}")
+    if not -len(logits.shape) <= axis < len(logits.shape):
+        raise ArgumentError(f"{name}: axis={axis} is out of range for logits of shape "
+                            f"{logits.shape}{at_line()}")
     order = list(range(len(logits.shape)))
     order.append(order.pop(axis))
     logits = transpose(logits, order) if order != sorted(order) else logits
@@ -165,7 +169,13 @@ def integers(source: Source, low: int, high: int | None = None, shape: Any = ())
     """
     require_source(source, "integers")
     low, high = (0, low) if high is None else (low, high)
-    low, high = operator.index(low), operator.index(high)
+    try:
+        low, high = operator.index(low), operator.index(high)
+    except SciadError:
+        raise
+    except TypeError:
+        raise DTypeError(f"integers: low={low!r} and high={high!r} must be ints{at_line()}"
+                         ) from None
     if not 0 < high - low <= 2**32:
         raise ArgumentError(f"integers: {low} <= k < {high} is empty or wider than 2**32"
                             f"{at_line()}")
@@ -188,7 +198,8 @@ def permutation(source: Source, x: Any) -> Any:
     """
     require_source(source, "permutation")
     rows = x if isinstance(x, Array) else pack_plain(x)
-    count = rows.shape[0] if rows.shape else operator.index(x)
+    count = rows.shape[0] if rows.shape else whole(
+        "permutation", f"x={x!r}", x, "an int or an array")
     order = argsort(uniforms(source, (count,)))
     return read(rows, order) if rows.shape else order
 
@@ -218,7 +229,8 @@ def choice(source: Source, a: Any, shape: Any = (), replace: bool = True, p: Any
     """
     require_source(source, "choice")
     rows = a if isinstance(a, Array) else pack_plain(a)
-    count = rows.shape[0] if rows.shape else operator.index(a)
+    count = rows.shape[0] if rows.shape else whole(
+        "choice", f"a={a!r}", a, "an int or an array")
     shape = shape_for("choice", shape)
     size = int(np.prod(shape, dtype=int))
     if not count or not replace and size > count:

@@ -15,7 +15,7 @@ import numpy as np
 
 from sciad.core import tree
 from sciad.core.array import Array
-from sciad.core.errors import ArgumentError, DTypeError, at_line
+from sciad.core.errors import ArgumentError, DTypeError, SciadError, at_line
 from sciad.core.graph import type_of
 from sciad.ops.bits import bitwise_and, bitwise_or
 from sciad.random.threefry import threefry
@@ -106,9 +106,7 @@ def split(key: Key, n: int = 2) -> Key:
     >>> sciad.random.uniform(one) == sciad.random.uniform(other)
     np.False_
     """
-    number = operator.index(n)
-    if number < 0:
-        raise ArgumentError(f"split: n is {number}, must not be negative{at_line()}")
+    number = whole("split", f"n={n!r}", n)
     bits = require_key(key, "split").bits
     return _key_of(threefry(bits, _counters(SPLIT, number)))
 
@@ -138,6 +136,20 @@ def fold_in(key: Key, data: Any) -> Key:
         data = data.astype(np.int64)
     place = bitwise_and(data, np.int64(2**_PURPOSE - 1))
     return _key_of(threefry(bits, bitwise_or(place, np.int64(FOLD << _PURPOSE))))
+
+
+def whole(name: str, what: str, n: Any, kind: str = "an int") -> int:
+    """A number of things, 0 or more; `what` says in a message which argument it is."""
+    try:
+        number = operator.index(n)
+    except SciadError:
+        raise
+    except TypeError:
+        raise DTypeError(f"{name}: {what} is a {type(n).__name__}, must be {kind}{at_line()}"
+                         ) from None
+    if number < 0:
+        raise ArgumentError(f"{name}: {what} is negative, must be 0 or more{at_line()}")
+    return number
 
 
 def require_key(key: Any, name: str) -> Key:

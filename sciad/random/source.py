@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core.array import Array, has_data, plain
+from sciad.core.backend import asnumpy
 from sciad.core.errors import ArgumentError, DTypeError, RecordError, at_line
 from sciad.core.record import recording
 from sciad.core.structure import Frozen
@@ -13,7 +14,7 @@ from sciad.ops.elementwise import astype, cos, greater, greater_equal, log, sin,
 from sciad.ops.operators import pack_plain
 from sciad.ops.reduce import all_
 from sciad.ops.shape import concatenate, require_broadcast, reshape
-from sciad.random.keys import Key, random_bits, require_key
+from sciad.random.keys import Key, random_bits, require_key, whole
 from sciad.random.threefry import unit
 
 Source = np.random.Generator | Key
@@ -112,23 +113,48 @@ def shape_for(name: str, shape: Any, *given: Any) -> tuple[int, ...]:
                             f"{at_line()}") from None
     if shape is None:
         return common
-    shape = tuple(map(int, shape)) if isinstance(shape, (tuple, list)) else (int(shape),)
+    shape = extents(name, shape)
     require_broadcast(common, shape)
     return shape
 
 
-def require(x: Any, ok: Any, text: str) -> Any:
-    """`x`, once all of `ok` is known to hold; a compiled program raises when it runs."""
-    ok = all_(ok)
-    if isinstance(ok, Array) and not has_data(ok):
-        return check_p(x, ok, exception=Frozen(ArgumentError(text)))
-    if not plain(ok):
-        raise ArgumentError(f"{text}, got {plain(x)}{at_line()}")
+def extents(name: str, shape: Any) -> tuple[int, ...]:
+    """A shape as the user gave it: an int, or several in a tuple, list or array."""
+    if isinstance(shape, np.ndarray) and shape.ndim == 1:
+        shape = shape.tolist()
+    if isinstance(shape, (tuple, list)):
+        return tuple(whole(name, f"shape={shape!r} has an entry that", n) for n in shape)
+    return (whole(name, f"shape={shape!r}", shape, "an int or a tuple of ints"),)
+
+
+def require(x: Any, ok: Any, text: str, **given: Any) -> Any:
+    """`x`, once all of `ok` is known to hold; a compiled program raises when it runs.
+
+    The message tells `x`, or what is `given` instead.
+    """
+    every = all_(ok)
+    if isinstance(every, Array) and not has_data(every):
+        error = ArgumentError(f"{text}{at_line()}")
+        vars(error)["eager_knows_more"] = True  # the values: jit then calls the function itself
+        return check_p(x, every, exception=Frozen(error))
+    if not plain(every):
+        got = " and ".join(f"{name}={_first_bad(value, ok)}" for name, value in given.items())
+        raise ArgumentError(f"{text}, got {got or _first_bad(x, ok)}{at_line()}")
     return x
 
 
+def _first_bad(x, ok) -> str:
+    """A parameter; of many numbers the first that is refused."""
+    x, ok = asnumpy(plain(x)), asnumpy(plain(ok))
+    if x.size <= 1 or not ok.any():
+        return f"{x}"
+    x, ok = np.broadcast_arrays(x, ok)
+    place = tuple(np.argwhere(~ok)[0].tolist())
+    return f"{x[place]} at {list(place)}"
+
+
 def require_scale(scale: Any, name: str) -> Any:
-    return require(scale, greater_equal(scale, 0.0), f"{name}: the scale must not be negative")
+    return require(scale, greater_equal(scale, 0.0), f"{name}: the scale must be at least 0")
 
 
 def require_positive(x: Any, name: str, what: str) -> Any:

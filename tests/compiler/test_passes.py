@@ -153,7 +153,7 @@ def test_nested_small_branches_become_selections():
 
 @pytest.mark.parametrize("f", [
     lambda x: np.sin(x) if x > 1 else np.exp(x),
-    lambda x: np.linalg.solve(np.array([[x]]), np.array([1.0]))[0] if x > 1 else x,
+    lambda x: np.linalg.solve(np.reshape(x, (1, 1)), np.array([1.0]))[0] if x > 1 else x,
     lambda x: sum(x * x + k for k in range(20)) if x > 1 else x,
     lambda x: np.ones(100) * x if x > 1 else np.zeros(100) * x,
 ])

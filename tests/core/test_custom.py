@@ -242,3 +242,112 @@ class TestGradientHook:
 
     def test_without_a_transform(self):
         assert sciad.gradient_hook(2.0, print) == 2.0
+
+
+FACTOR = 3.0
+
+
+@sciad.custom_rule
+def scaled(x):
+    return x * FACTOR
+
+
+scaled.vjp(lambda x: (x * FACTOR, lambda g: g * FACTOR))
+
+
+class TestWhatItReaches:
+    """Compiled functions follow what a rule closes over."""
+
+    def test_a_global(self, monkeypatch):
+        value = sciad.jit(lambda x: scaled(x), strict=True)
+        slope = sciad.jit(sciad.grad(lambda x: scaled(x)), strict=True)
+        both = sciad.grad(value)
+        assert (value(1.0), slope(1.0), both(1.0)) == (3.0, 3.0, 3.0)
+        monkeypatch.setitem(globals(), "FACTOR", 10.0)
+        assert (value(1.0), slope(1.0), both(1.0)) == (10.0, 10.0, 10.0)
+
+    @pytest.mark.parametrize("held", [[2.0], np.array([2.0])], ids=["list", "array"])
+    def test_a_container(self, held):
+        rule = sciad.custom_rule(lambda x: x * held[0], jvp=lambda p, t: (None, t[0] * held[0]))
+        rule.jvp(lambda p, t: (p[0] * held[0], t[0] * held[0]))
+        slope = sciad.jit(sciad.grad(lambda x: rule(x) ** 2), strict=True)
+        assert slope(1.0) == 8.0
+        held[0] = 9.0
+        assert slope(1.0) == 162.0
+
+    def test_another_rule(self):
+        rule = sciad.custom_rule(lambda x: x * 2, vjp=lambda x: (x * 2, lambda g: g * 2))
+        slope = sciad.jit(sciad.grad(lambda x: rule(x)), strict=True)
+        assert slope(1.0) == 2.0
+        rule.vjp(lambda x: (x * 2, lambda g: g * 50))
+        assert slope(1.0) == 50.0
+
+    def test_the_object_of_a_method(self):
+        class Spring:
+            def __init__(self, k):
+                self.k = k
+
+            @sciad.custom_rule
+            def force(self, x):
+                return self.k * x
+
+            @force.vjp
+            def _(self, x):
+                return self.k * x, lambda g: (None, g * self.k)
+
+        spring = Spring(2.0)
+        value = sciad.jit(lambda x: spring.force(x), strict=True)
+        slope = sciad.jit(sciad.grad(lambda x: spring.force(x)), strict=True)
+        assert (value(1.0), slope(1.0), sciad.grad(value)(1.0)) == (2.0, 2.0, 2.0)
+        spring.k = 5.0
+        assert (value(1.0), slope(1.0), sciad.grad(value)(1.0)) == (5.0, 5.0, 5.0)
+
+
+class TestTransposes:
+    def test_a_tangent_by_the_function_itself(self):
+        rule = sciad.custom_rule(lambda y: np.cumsum(y))
+        rule.jvp(lambda p, t: (rule(p[0]), rule(t[0])))
+        np.testing.assert_array_equal(sciad.jvp(rule, (X,), (X,))[1], np.cumsum(X))
+        with pytest.raises(NoRuleError, match="give .* a vjp rule as well"):
+            sciad.grad(lambda y: np.sum(rule(y)))(X)
+
+    def test_a_tangent_by_a_library(self):
+        from scipy.interpolate import CubicSpline
+
+        def spline(y):
+            return CubicSpline(np.arange(3.0), y)(1.3)
+
+        rule = sciad.custom_rule(spline, jvp=lambda p, t: (spline(p[0]), spline(t[0])))
+        with pytest.raises(NoRuleError, match="cannot be transposed.*give spline a vjp rule"):
+            sciad.grad(rule)(X)
+
+    def test_not_linear(self):
+        rule = sciad.custom_rule(np.sin, jvp=lambda p, t: (np.sin(p[0]), t[0] + 1))
+        with pytest.raises(ArgumentError, match="not linear"):
+            sciad.grad(lambda x: np.sum(rule(x)))(X)
+
+
+def test_defaults_are_parameters_of_the_rules():
+    @sciad.custom_rule
+    def power(x, n=2):
+        return x**n
+
+    power.vjp(lambda x, n: (x**n, lambda g: (g * n * x ** (n - 1), None)))
+    assert sciad.grad(power)(3.0) == 6.0
+    assert sciad.grad(power)(3.0, 3) == 27.0
+    assert sciad.grad(power)(3.0, n=3) == 27.0
+
+
+def test_the_value_of_a_rule_is_checked():
+    rule = sciad.custom_rule(np.sin, vjp=lambda x: (np.array([1.0, 2.0, 3.0]), lambda g: g))
+    with pytest.raises(DerivativeError, match="says that the value is"):
+        rule.check(X)
+    rule = sciad.custom_rule(np.sin, jvp=lambda p, t: (np.sum(p[0]), t[0]))
+    with pytest.raises(ArgumentError, match="has shape"):
+        sciad.jvp(rule, (X,), (X,))
+
+
+def test_nans_of_a_rule_are_found():
+    rule = sciad.custom_rule(np.sin, vjp=lambda x: (np.sin(x), lambda g: g * np.nan))
+    with pytest.raises(FloatingPointError, match="custom_rule"), sciad.debug_nans():
+        sciad.grad(lambda x: np.sum(rule(x)))(X)

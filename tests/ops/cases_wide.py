@@ -182,6 +182,7 @@ def _polynomials():
 
 
 def _creation():
+    yield Case("ix_", lambda x, y: np.ix_(x, y)[0] * np.ix_(x, y)[1], (real(3), real(2)))
     yield Case("linspace axis", lambda a, b: np.linspace(a, b, 4, axis=1, retstep=True),
                (real(2), real(2, seed=1)))
     yield Case("linspace open", lambda a: np.linspace(a, 3.0, 4, endpoint=False, axis=-1),

@@ -205,3 +205,16 @@ def test_errors(call, message):
     with pytest.raises(ArgumentError, match=message) as caught:
         call()
     assert "test_fori_loop.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.int32, np.uint8])
+def test_a_segment_length_may_be_a_numpy_integer(kind):
+    def f(x):
+        y = sciad.fori_loop(0, 5, lambda i, s: np.sin(s) * x, x, checkpoint=kind(2))
+        return sciad.while_loop(lambda s: s < 9.0, lambda s: s * 3.0, y, checkpoint=kind(2))
+
+    plain = sciad.fori_loop(0, 5, lambda i, s: np.sin(s) * 1.5, 1.5)
+    expected = sciad.while_loop(lambda s: s < 9.0, lambda s: s * 3.0, plain)
+    np.testing.assert_allclose(f(1.5), expected, rtol=1e-14)
+    np.testing.assert_allclose(record(f, 1.5)(1.5), expected, rtol=1e-14)
+    sciad.check_grads(f, (1.5,))

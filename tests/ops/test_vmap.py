@@ -334,7 +334,8 @@ def test_results_are_joined_in_groups(out_axis):
     (lambda: sciad.vmap(np.sin, 0, None)(A), "not the same for all entries"),
     (lambda: sciad.vmap(lambda x: x[:int(x[0] > 0)])(A), "results differ in shape"),
     (lambda: sciad.vmap(lambda x: x if x[0] > 0 else (x, x))(A), "different structures"),
-    (lambda: sciad.vmap(lambda x: "text")(A), "returned a str"),
+    (lambda: sciad.vmap(lambda x: "big" if x[0] > 0 else "small")(A), "different structures"),
+    (lambda: sciad.vmap(lambda x: object())(A), "returned a object"),
 ])
 def test_errors(call, message):
     with pytest.raises(ArgumentError, match=message) as caught:
@@ -349,3 +350,17 @@ def test_a_common_result_must_not_depend_on_the_entry():
         sciad.grad(f)(np.ones(3))
     with pytest.raises(ArgumentError, match="not the same for all entries"):
         record(f, np.ones(3))
+
+
+@pytest.mark.parametrize("out_axes", [0, -1, {"a": 0, "b": None}, {"a": None, "b": 0}])
+def test_a_text_is_the_same_for_all_entries(out_axes):
+    def f(x):
+        constant = isinstance(out_axes, dict) and out_axes["a"] is None
+        return sciad.vmap(lambda row: {"a": 2.0 if constant else row, "b": "s"}, 0, out_axes)(x)
+
+    eager, recorded = f(A), record(f, A)(A)
+    assert eager["b"] == recorded["b"] == "s"
+    same(eager["a"], recorded["a"])
+    carry, ys = sciad.scan(lambda c, row: (c + 1, ("s", row)), 0, A)
+    assert carry == len(A) and ys[0] == "s"
+    same(ys[1], A)

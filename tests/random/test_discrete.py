@@ -7,7 +7,7 @@ from scipy import stats
 
 import sciad
 from sciad import random
-from sciad.core.errors import ArgumentError
+from sciad.core.errors import ArgumentError, DTypeError
 
 KEY = random.key(3)
 P = np.array([0.1, 0.5, 0.4])
@@ -124,6 +124,11 @@ def test_compiled_draws_are_the_same(draw):
 @pytest.mark.parametrize("call, text", [
     (lambda: random.categorical(KEY, 1.0), "need an axis of categories"),
     (lambda: random.categorical(KEY, np.zeros((2, 0))), "no category"),
+    (lambda: random.integers(KEY, 1.5), "must be ints"),
+    (lambda: random.permutation(KEY, 1.5), "x=1.5 is a float"),
+    (lambda: random.permutation(KEY, -3), "x=-3 is negative"),
+    (lambda: random.choice(KEY, 2.5), "a=2.5 is a float"),
+    (lambda: random.categorical(KEY, np.zeros(3), axis=1), "axis=1 is out of range"),
     (lambda: random.relaxed_categorical(KEY, P, 0.0), "temperature must be positive"),
     (lambda: random.bernoulli(KEY, 1.5), r"p must lie in \[0, 1\]"),
     (lambda: random.integers(KEY, 3, 3), "is empty"),
@@ -133,5 +138,5 @@ def test_compiled_draws_are_the_same(draw):
     (lambda: random.choice(KEY, 2, 2, replace=False, p=[1.0, 0.0]), "fewer than 2 rows"),
 ])
 def test_errors(call, text):
-    with pytest.raises(ArgumentError, match=text):
+    with pytest.raises((ArgumentError, DTypeError), match=text):
         call()

@@ -6,6 +6,7 @@ from scipy import stats
 
 import sciad
 from sciad import random
+from sciad.compiler import llvm
 from sciad.compiler.jit import FallbackWarning
 from sciad.core.errors import ArgumentError, DTypeError, RecordError
 
@@ -152,7 +153,21 @@ def test_generator_is_not_compiled_into_a_constant():
 
 
 @pytest.mark.parametrize("call, error, text", [
-    (lambda: random.normal(KEY, 0.0, -1.0), ArgumentError, "scale must not be negative"),
+    (lambda: random.normal(KEY, 0.0, -1.0), ArgumentError, "scale must be at least 0"),
+    (lambda: random.normal(KEY, 0.0, np.nan), ArgumentError, "at least 0, got nan"),
+    (lambda: random.normal(KEY, 0.0, np.array([1.0, -2.0])), ArgumentError, r"got -2.0 at \[1\]"),
+    (lambda: random.uniform(KEY, 2.0, 1.0), ArgumentError, "got low=2.0 and high=1.0"),
+    (lambda: random.uniform(KEY, np.zeros(2), np.array([1.0, -1.0])), ArgumentError,
+     r"high=-1.0 at \[1\]"),
+    (lambda: random.uniform(KEY, 0.0, np.inf), ArgumentError, "must be finite.*high=inf"),
+    (lambda: random.uniform(KEY, np.nan, 1.0), ArgumentError, "low=nan"),
+    (lambda: random.uniform(KEY, shape=2.7), DTypeError, "uniform: shape=2.7 is a float"),
+    (lambda: random.normal(KEY, shape="ab"), DTypeError, "normal: shape='ab' is a str"),
+    (lambda: random.gamma(KEY, 1.0, shape=(2, 1.5)), DTypeError, r"shape=\(2, 1.5\) has an entry"),
+    (lambda: random.normal(KEY, shape=-2), ArgumentError, "shape=-2 is negative"),
+    (lambda: random.exponential(KEY, shape=(2, -1)), ArgumentError, "entry that is negative"),
+    (lambda: random.multivariate_normal(KEY, np.zeros(2), np.eye(2), 1.5), DTypeError,
+     "shape=1.5 is a float"),
     (lambda: random.gamma(KEY, 0.0), ArgumentError, "shape parameter must be positive"),
     (lambda: random.beta(KEY, 1.0, np.nan), ArgumentError, "shape parameter b must be positive"),
     (lambda: random.exponential(KEY, 1j), DTypeError, "must be real"),
@@ -168,5 +183,18 @@ def test_errors(call, error, text):
 def test_compiled_parameters_are_checked_when_it_runs():
     compiled = sciad.jit(lambda s: random.exponential(KEY, s), strict=True)
     assert compiled(1.0) > 0
-    with pytest.raises(ArgumentError, match="scale must not be negative"):
+    with pytest.raises(ArgumentError, match="scale must be at least 0"):
         compiled(-1.0)
+    bounds = sciad.jit(lambda low: random.uniform(KEY, low, 1.0), strict=True)
+    assert 0.5 <= bounds(0.5) <= 1.0
+    known = "got low=2.0 and high=1.0" if llvm.available() else ""
+    with pytest.raises(ArgumentError, match=f"low <= high.*{known}.*test_draws.py"):
+        bounds(2.0)
+    with pytest.raises(ArgumentError, match="scale must be at least 0 .*test_draws.py"):
+        sciad.grad(compiled)(-1.0)
+
+
+def test_shapes_may_be_of_numpy():
+    for shape in (np.int64(3), (np.int32(3),), [3], np.array([3])):
+        assert random.normal(KEY, shape=shape).shape == (3,)
+    assert random.uniform(KEY, 1.0, 1.0) == 1.0

@@ -11,6 +11,7 @@ from sciad.core.array import Array
 from sciad.core.backend import is_array
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import shape_of
+from sciad.core.record import is_fixed
 from sciad.ops.shape import transpose
 
 _NAMESPACE = "sciad"
@@ -30,10 +31,11 @@ def argument_axes(in_axes: Any, args: tuple, kwargs: dict) -> list:
 
 def result_axes(out_axes: Any, structure: Any, count: int) -> list:
     """The axis of each leaf of a result, None where it is the same for all entries."""
-    return _spread(out_axes, tree.unflatten(structure, [0] * count), "out_axes", "result")
+    whole = tree.unflatten(structure, [0] * count)
+    return _spread(out_axes, whole, "out_axes", "result", is_fixed)
 
 
-def _spread(axes, whole, name, what) -> list:
+def _spread(axes, whole, name, what, skipped=lambda leaf: False) -> list:
     """A container of axes, each standing for all leaves that `whole` has there."""
     try:
         spread = optree.broadcast_prefix(axes, whole, none_is_leaf=True, namespace=_NAMESPACE)
@@ -42,7 +44,8 @@ def _spread(axes, whole, name, what) -> list:
                             ) from None
     leaves = optree.tree_leaves(whole, none_is_leaf=True, namespace=_NAMESPACE)
     return [None if axis is None else _axis(axis, name)
-            for axis, leaf in zip(spread, leaves, strict=True) if leaf is not None]
+            for axis, leaf in zip(spread, leaves, strict=True)
+            if leaf is not None and not skipped(leaf)]
 
 
 def _axis(axis, name) -> int:

@@ -27,6 +27,8 @@ from sciad.core.record import Recorded, record_leaves, recording
 from sciad.core.rules import General
 from sciad.core.structure import Control
 from sciad.ops.control.bodies import strengthened
+from sciad.ops.control.patterns import cond_pattern
+from sciad.ops.control.steady import record_steady
 from sciad.ops.control.values import (
     joined,
     operand,
@@ -74,7 +76,8 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
 
         return record_leaves(run, [t.strong() for t in types])
 
-    branches = [record_branch(true_fun), record_branch(false_fun)]
+    branches = record_steady({"the branch": true_fun, "the other branch": false_fun},
+                             lambda: [record_branch(true_fun), record_branch(false_fun)])
     kinds = _common_types(branches)
     first, second = (_cast(strengthened(branch.graph), kinds) for branch in branches)
     consts = [branch.consts for branch in branches]
@@ -138,7 +141,7 @@ def _cond_vjp(cotangents, needs, outs, args, params):
 
 
 cond_p = General("cond", _cond_fun, lambda *types, true, false: out_types(true),
-                 _cond_jvp, _cond_vjp, multiple=True)
+                 _cond_jvp, _cond_vjp, multiple=True, joint_pattern=cond_pattern)
 
 Control.cond = cond_p
 Control.astype = astype

@@ -44,7 +44,7 @@ def fori_loop(lower: Any, upper: Any, body: Callable, init: Any,
     >>> float(power(2.0)), float(sciad.grad(power)(2.0))
     (8.0, 12.0)
     """
-    require_checkpoint(checkpoint, "fori_loop")
+    checkpoint = require_checkpoint(checkpoint, "fori_loop")
     lower, upper = _bound(lower, "lower"), _bound(upper, "upper")
 
     def step(loop):

@@ -26,10 +26,12 @@ from sciad.core.derivatives import (
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type, type_of
 from sciad.core.primitive import bind
-from sciad.core.record import record_leaves, recording
+from sciad.core.record import is_fixed, record_leaves, recording
 from sciad.core.rules import General, Tools
 from sciad.ops.control.bodies import Carry, record_body
+from sciad.ops.control.patterns import scan_pattern
 from sciad.ops.control.segments import require_checkpoint, rerun, segment_length
+from sciad.ops.control.steady import record_steady
 from sciad.ops.control.values import operand, own, row, stacked
 from sciad.ops.indexing import read
 from sciad.ops.shape import concatenate, reshape
@@ -70,7 +72,7 @@ def scan(body: Callable, init: Any, xs: Any = None, length: int | None = None,
     >>> float(carry), ys
     (6.0, array([0., 2., 9.]))
     """
-    require_checkpoint(checkpoint, "scan")
+    checkpoint = require_checkpoint(checkpoint, "scan")
     leaves, structure = tree.flatten(xs)
     leaves = [operand(x, "scan") for x in leaves]
     length = _common_length(leaves, length)
@@ -135,7 +137,7 @@ def _python_scan(body, init, leaves, structure, length, reverse):
     results: list[list] = []
     for k in order:
         carry, y = body(carry, tree.unflatten(structure, [row(x, k) for x in leaves]))
-        flat, kind = tree.flatten(y)
+        flat, kind = tree.flatten(y, is_fixed)
         if not results:
             first = kind
         elif kind != first:
@@ -154,7 +156,8 @@ def _structured(body, init, leaves, structure, length, reverse, count=()):
         return body(state, tree.unflatten(structure, list(rows)))
 
     rows = [Type(t.shape[1:], t.dtype) for t in map(type_of, leaves)]
-    recorded = record_body(run, carry, rows)
+    (recorded,) = record_steady({"the body": body}, lambda: [
+        record_body(run, carry, rows)])
     outs = bind(scan_p, (*count, *recorded.consts, *carry.operands(), *leaves),
                 {"body": recorded.graph, "length": length, "consts": len(recorded.consts),
                  "carry": len(carry), "reverse": reverse, "counted": len(count)})
@@ -280,4 +283,5 @@ def _again(body, init, xs, count, params, reverse):
     return _structured(body, init, leaves, structure, params["length"], reverse, count)
 
 
-scan_p = General("scan", _scan_fun, _scan_types, _scan_jvp, _scan_vjp, multiple=True)
+scan_p = General("scan", _scan_fun, _scan_types, _scan_jvp, _scan_vjp, multiple=True,
+                 joint_pattern=scan_pattern)

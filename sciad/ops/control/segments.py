@@ -17,18 +17,21 @@ the rule of the loop inside runs the segment again.
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from sciad.core.checkpoint import checkpoint as checkpointed
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.record import recording
 
 
-def require_checkpoint(checkpoint, name: str) -> None:
-    """Raise unless `checkpoint` is a segment length, True, False or None."""
+def require_checkpoint(checkpoint, name: str) -> int | bool | None:
+    """`checkpoint`, if it is a segment length, True, False or None."""
     if checkpoint is None or isinstance(checkpoint, bool):
-        return
-    if not isinstance(checkpoint, int) or checkpoint < 1:
+        return checkpoint
+    if not isinstance(checkpoint, (int, np.integer)) or checkpoint < 1:
         raise ArgumentError(f"{name}: checkpoint={checkpoint!r} must be the length of a segment, "
                             f"or True for about the square root of all iterations{at_line()}")
+    return int(checkpoint)
 
 
 def segment_length(checkpoint, length: int) -> int:

@@ -1,6 +1,7 @@
 """Stopping a compiled program with an exception."""
 
 from sciad.core.errors import SciadError
+from sciad.core.patterns import IDENTITY
 from sciad.core.rules import Constant, General
 from sciad.core.structure import Control
 
@@ -30,7 +31,8 @@ class Check(General):
 
 check_p = Check("check", _check_fun, lambda x, ok, exception: x,
                 lambda tangents, out, args, params: tangents[0],
-                lambda g, needs, out, args, params: [g, None], effect=True)
+                lambda g, needs, out, args, params: [g, None], effect=True,
+                pattern=IDENTITY)
 
 
 Control.fail = fail_p

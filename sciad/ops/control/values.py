@@ -13,6 +13,7 @@ from sciad.core.array import Array, current, plain
 from sciad.core.backend import beside, home_of, is_array, module_of
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type, shape_of, type_of
+from sciad.core.patterns import IDENTITY
 from sciad.core.primitive import active, bind, pack
 from sciad.core.rules import Linear
 from sciad.ops.elementwise import astype
@@ -130,7 +131,8 @@ def _require_one(x, purpose):
 # --- types ----------------------------------------------------------------------------------------
 
 
-weaken_p = Linear("weaken", lambda x: x, lambda x: Type((), x.dtype, weak=True), lambda g, x: g)
+weaken_p = Linear("weaken", lambda x: x, lambda x: Type((), x.dtype, weak=True), lambda g, x: g,
+                  IDENTITY)
 """A scalar that adapts its dtype to its partners, as a Python number does."""
 
 

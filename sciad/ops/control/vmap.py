@@ -17,7 +17,7 @@ from sciad.core.backend import asnumpy, beside
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.forward import Forward
 from sciad.core.graph import Graph, Type, Var, shape_of, type_of
-from sciad.core.record import record_leaves, recording
+from sciad.core.record import is_fixed, record_leaves, recording
 from sciad.ops.control.axes import (
     argument_axes,
     from_front,
@@ -46,7 +46,7 @@ def vmap(f: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Callable:
         over axis 0.
     out_axes : int, None, or containers of them
         Where the new axis stands in the results. None says that a result is the same for all
-        entries, and returns it once.
+        entries, and returns it once. A text among the results must be the same, and has no axis.
 
     Returns
     -------
@@ -122,7 +122,7 @@ class _Call:
     def in_python(self, out_axes):
         results = []
         for k in range(self.size):
-            leaves, structure = tree.flatten(self.entry(self.rows(k)))
+            leaves, structure = tree.flatten(self.entry(self.rows(k)), is_fixed)
             if k == 0:
                 first = structure
             elif structure != first:
@@ -143,7 +143,7 @@ class _Call:
         with Forward() as probe:
             marked = [Array(x, probe, beside(np.zeros(x.shape, x.dtype), x)) if _followed(x) else x
                       for x in self.rows(0)]
-            leaves = [packed(x) for x in tree.flatten(self.entry(marked))[0]]
+            leaves = [packed(x) for x in tree.flatten(self.entry(marked), is_fixed)[0]]
             depends = [type(x) is Array and current(x)._interp is probe for x in leaves]
         for place in places:
             first, *others = columns[place]
@@ -156,7 +156,7 @@ class _Call:
         columns = [to_front(x, axis) for x, axis in zip(self.leaves, self.axes, strict=True)
                    if axis is not None]
         _, ys = scan(lambda carry, rows: (carry, self.entry(rows)), (), columns, self.size)
-        leaves, structure = tree.flatten(ys)
+        leaves, structure = tree.flatten(ys, is_fixed)
         axes = result_axes(out_axes, structure, len(leaves))
         if None in axes:
             rows = [Type(x.shape[1:], x.dtype) for x in map(type_of, columns)]

@@ -36,8 +36,10 @@ from sciad.core.primitive import bind
 from sciad.core.record import record_leaves, recording
 from sciad.core.rules import General, Tools
 from sciad.ops.control.bodies import Carry, record_body, strengthened
+from sciad.ops.control.patterns import while_pattern
 from sciad.ops.control.scan import counted_scan
 from sciad.ops.control.segments import require_checkpoint, rerun
+from sciad.ops.control.steady import record_steady
 from sciad.ops.control.stopping import BufferFull
 from sciad.ops.control.values import own, recorded_truth, truth
 
@@ -74,7 +76,7 @@ def while_loop(cond_fun: Callable, body_fun: Callable, init: Any,
     >>> float(f(2.0)), float(sciad.grad(f)(2.0))
     (16.0, 32.0)
     """
-    require_checkpoint(checkpoint, "while_loop")
+    checkpoint = require_checkpoint(checkpoint, "while_loop")
     if checkpoint:
         return _in_segments(cond_fun, body_fun, init, checkpoint)
     if recording():
@@ -114,10 +116,15 @@ def _in_segments(cond_fun, body_fun, init, checkpoint):
 
 def _structured(cond_fun, body_fun, init, room):
     carry = Carry(init, "while_loop")
-    body = record_body(lambda state: (body_fun(state), ()), carry, [])
-    test = record_leaves(lambda *xs: recorded_truth(_one(cond_fun(carry.unflatten(xs))),
-                                                    _CONDITION),
-                         [t.strong() for t in carry.types])
+
+    def record():
+        body = record_body(lambda state: (body_fun(state), ()), carry, [])
+        test = record_leaves(lambda *xs: recorded_truth(_one(cond_fun(carry.unflatten(xs))),
+                                                        _CONDITION),
+                             [t.strong() for t in carry.types])
+        return [body, test]
+
+    body, test = record_steady({"the body": body_fun, "the condition": cond_fun}, record)
     _, *state = bind(while_p, (*test.consts, *body.consts, *carry.operands()),
                      {"test": strengthened(test.graph), "body": body.graph,
                       "test_consts": len(test.consts), "body_consts": len(body.consts),
@@ -234,4 +241,5 @@ def _rows_to_keep(count, params) -> int:
     return max(1, int(plain(count)))
 
 
-while_p = General("while_loop", _while_fun, _while_types, _while_jvp, _while_vjp, multiple=True)
+while_p = General("while_loop", _while_fun, _while_types, _while_jvp, _while_vjp, multiple=True,
+                  joint_pattern=while_pattern)
