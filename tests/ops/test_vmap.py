@@ -5,7 +5,6 @@ import warnings
 from collections import namedtuple
 from fractions import Fraction
 
-import jax
 import numpy as np
 import pytest
 
@@ -119,6 +118,7 @@ def same(a, b, rtol=1e-12):
 @pytest.mark.parametrize("name", [n for n in CASES if not n.startswith("nested")])
 def test_means_what_jax_means(name):
     function, in_axes, out_axes, args = CASES[name]
+    jax = pytest.importorskip("jax", reason="the extra bench has it")
     jax.config.update("jax_enable_x64", True)
 
     def in_jax(*xs):
