@@ -7,9 +7,10 @@ from sciad.compiler.jit import jit
 from sciad.core.array import Array
 from sciad.core.checking import check_grads
 from sciad.core.checkpoint import checkpoint
-from sciad.core.custom import custom_rule, gradient_hook
+from sciad.core.custom import custom_rule
 from sciad.core.debugging import debug_nans
 from sciad.core.errors import SciadError
+from sciad.core.hook import gradient_hook
 from sciad.core.jacobians import hessian, jacobian, wirtinger
 from sciad.core.linearize import linearize
 from sciad.core.ravel import ravel

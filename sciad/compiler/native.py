@@ -28,7 +28,7 @@ from sciad.compiler.passes import optimise
 from sciad.compiler.values import FIRST_STATUS, Buffer, Unavailable, Unsupported
 from sciad.core.capacity import capacity, loop_capacity
 from sciad.core.checkpoint import graph_p
-from sciad.core.custom import hook_p, recorded_p
+from sciad.core.custom import recorded_p
 from sciad.core.derivatives import (
     cotangent_graph,
     filled,
@@ -40,6 +40,7 @@ from sciad.core.derivatives import (
     tangent_graph,
 )
 from sciad.core.graph import Graph
+from sciad.core.hook import hook_p
 from sciad.core.masking import has_nan
 from sciad.core.rules import General
 from sciad.core.sparsity import graph_pattern

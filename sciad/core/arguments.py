@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from sciad.core import tree
 from sciad.core.array import Array
 from sciad.core.backend import beside, is_array, on_any_device
 from sciad.core.errors import ArgumentError, DTypeError, at_line
@@ -104,3 +105,12 @@ def one_array(out, where):
         raise ArgumentError(f"{where}: the function must return one array, got a "
                             f"{type(out).__name__}{at_line()}")
     return out
+
+
+def fitted_leaves(structure, parts, name, what):
+    """The leaves of `parts` at the places of a structure."""
+    try:
+        return tree.leaves_up_to(structure, parts)
+    except ValueError as error:
+        raise ArgumentError(f"{name}: a {what} does not fit the containers {structure}"
+                            f"{at_line()}: {error}") from None

@@ -1,4 +1,4 @@
-"""custom_rule: a function whose derivative is stated by hand. gradient_hook: a look at a cotangent.
+"""custom_rule: a function whose derivative is stated by hand.
 
 A rule is either of two linear maps, the tangent map (jvp) or its adjoint (vjp). Given one, the
 other is its transpose, and reverse mode transposes linear maps: with ``dy = J dx`` written in
@@ -9,7 +9,6 @@ sciad operations, the cotangent of dx through that line is ``J^T g``.
 """
 
 import functools
-import hashlib
 import inspect
 import threading
 import types
@@ -19,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from sciad.core import tree
-from sciad.core.arguments import fitting, is_number, packed
-from sciad.core.array import Array, current, has_data, is_plain, plain, unwrap_plain
+from sciad.core.arguments import fitted_leaves, fitting, is_number, packed
+from sciad.core.array import Array, has_data, is_plain, plain, unwrap_plain
 from sciad.core.backend import asnumpy, has_memory
 from sciad.core.checking import check_grads
 from sciad.core.checkpoint import lent
@@ -37,7 +36,7 @@ from sciad.core.errors import (
 from sciad.core.graph import Graph, Var, type_of
 from sciad.core.patterns import DENSE, through, union
 from sciad.core.primitive import active, bind
-from sciad.core.reach import account, followed
+from sciad.core.reach import account, digest, followed
 from sciad.core.record import record_leaves, recording
 from sciad.core.reverse import Reverse
 from sciad.core.rules import General, Tools
@@ -173,15 +172,10 @@ class CustomRule:
         return bound.args
 
 
-def digest(*parts: Any) -> str:
-    """A short text that tells accounts apart."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
-
-
 def _require_same_value(name, rule, out, value):
     leaves, structure = tree.flatten(value)
-    for got, want in zip(_up_to(structure, out, f"custom_rule {name}", f"value of the {rule} rule"),
-                         leaves, strict=True):
+    given = fitted_leaves(structure, out, f"custom_rule {name}", f"value of the {rule} rule")
+    for got, want in zip(given, leaves, strict=True):
         if is_number(want) and not (np.shape(got) == np.shape(want) and np.allclose(
                 asnumpy(got), asnumpy(want), rtol=1e-6, atol=1e-10, equal_nan=True)):
             raise DerivativeError(f"custom_rule: the {rule} rule of {name} says that the value is "
@@ -345,7 +339,7 @@ class _Call:
 
     def require_shapes(self, out, values, rule):
         """Raise where a rule's value has other shapes than the function's."""
-        leaves = _up_to(self.out_structure, out, f"custom_rule {self.rule.name}",
+        leaves = fitted_leaves(self.out_structure, out, f"custom_rule {self.rule.name}",
                         f"value of the {rule} rule")
         for k, value in zip(self.out_places, values, strict=True):
             got, want = type_of(packed(leaves[k])), type_of(value)
@@ -364,20 +358,11 @@ class _Call:
             yield "jvp", self.pair(got, "jvp", "(out, tangent)")[0]
 
     def fitted(self, parts, structure, places, values, what):
-        leaves = _up_to(structure, parts, f"custom_rule {self.rule.name}", what)
+        leaves = fitted_leaves(structure, parts, f"custom_rule {self.rule.name}", what)
         values = [x if hasattr(x, "dtype") else np.asarray(x)[()] for x in values]
         return [Tools.zeros(x.shape, x.dtype, x) if leaves[k] is None else
                 fitting(leaves[k], x, f"{what} of {self.rule.name}")
                 for k, x in zip(places, values, strict=True)]
-
-
-def _up_to(structure, parts, name, what):
-    """The leaves of `parts` at the places of a structure."""
-    try:
-        return tree.leaves_up_to(structure, parts)
-    except ValueError as error:
-        raise ArgumentError(f"{name}: a {what} does not fit the containers {structure}"
-                            f"{at_line()}: {error}") from None
 
 
 def _zeros(values):
@@ -500,80 +485,3 @@ recorded_p = General("custom_rule", lambda *args, graph, call, consts: values_of
                      lambda *types, graph, call, consts: out_types(graph),
                      _recorded_jvp, _recorded_vjp, multiple=True,
                      joint_pattern=_recorded_pattern)
-
-# --- gradient_hook --------------------------------------------------------------------------------
-
-
-class _Hook:
-    """A function of cotangents, and the container that they come in."""
-
-    def __init__(self, fn, structure, places):
-        self.fn, self.structure, self.places = fn, structure, places
-        self.key = digest(account(fn), places, structure) if recording() else ""
-
-    def __eq__(self, other):
-        return self is other or isinstance(other, _Hook) and self.key == other.key != ""
-
-    def __hash__(self):
-        return hash(self.key)
-
-    def __call__(self, cotangents):
-        full: list[Any] = [None] * self.structure.num_leaves
-        for k, g in zip(self.places, cotangents, strict=True):
-            full[k] = g
-        got = self.fn(tree.unflatten(self.structure, full))
-        if got is None:
-            return cotangents
-        leaves = _up_to(self.structure, got, "gradient_hook", "cotangent returned by fn")
-        return [g if leaves[k] is None else fitting(leaves[k], g, "cotangent of gradient_hook")
-                for k, g in zip(self.places, cotangents, strict=True)]
-
-
-def gradient_hook(x: Any, fn: Callable) -> Any:
-    """`x` itself; in reverse mode its cotangent passes through `fn`.
-
-    Parameters
-    ----------
-    x : container of numbers and arrays
-    fn : callable
-        Cotangent shaped like `x` -> cotangent shaped like `x`. It may print it, clip it, flip its
-        sign. It is called once in each backward pass that reaches `x`. None leaves the
-        cotangent as it is.
-
-    Returns
-    -------
-    container
-        The same numbers. Forward mode passes tangents on unchanged.
-
-    Examples
-    --------
-    >>> import sciad
-    >>> clipped = lambda x: sciad.gradient_hook(x, lambda g: min(g, 1.0)) ** 2
-    >>> float(sciad.grad(clipped)(5.0))
-    1.0
-    """
-    if not callable(fn):
-        raise ArgumentError(f"gradient_hook(x, fn): fn is a {type(fn).__name__}, not a function"
-                            f"{at_line()}")
-    leaves, structure = tree.flatten(x)
-    leaves = [packed(leaf) for leaf in leaves]
-    places = [k for k, leaf in enumerate(leaves)
-              if type(leaf) is Array and current(leaf)._interp is not None
-              and leaf.dtype.kind in "fc"]
-    if not places:
-        return x
-    hook = _Hook(fn, structure, places)
-    outs = bind(hook_p, tuple(leaves[k] for k in places), {"hook": hook})
-    for k, out in zip(places, outs, strict=True):
-        leaves[k] = out
-    return tree.unflatten(structure, leaves)
-
-
-def _hook_vjp(cotangents, needs, outs, args, params):
-    seeds = [zero if g is None else g for g, zero in zip(cotangents, _zeros(outs), strict=True)]
-    return params["hook"](seeds)
-
-
-hook_p = General("gradient_hook", lambda *xs, hook: xs,
-                 lambda *kinds, hook: tuple(t.strong() for t in kinds),
-                 lambda tangents, outs, args, params: tuple(tangents), _hook_vjp, multiple=True)

@@ -114,17 +114,10 @@ class Explorer:
             if (known._interp is x._interp and known._node is x._node
                     and known._value is x._value):
                 return var
-        expected = self._expected_const(x)
-        if expected is not None:
-            return expected
         var = Var(_outer_type(x))
         self.consts.append(Array(x._value, x._interp, x._node))  # the program may write into x
         self.const_vars.append(var)
         return var
-
-    def _expected_const(self, x):
-        """On replay, operations on outer values alone make new Arrays: they stand for the old."""
-        return None
 
     def step(self, primitive: Primitive, inputs: tuple[Atom, ...], params: dict):
         """One operation: replayed, shadowed or recorded. Returns the output variables."""

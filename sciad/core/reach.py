@@ -6,6 +6,7 @@ Numbers and texts count by value, arrays by a checksum, random generators by the
 else there is by identity. Followed values count by type: who needs them sees them as operands.
 """
 
+import hashlib
 import types
 from collections import deque
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ _MOST = 5000
 def account(*roots: Any) -> tuple:
     """The account of all that `roots` reach."""
     return tuple(head for _, head in _walk(roots))
+
+
+def digest(*parts: Any) -> str:
+    """A short text that tells accounts apart."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def followed(*roots: Any) -> list[Array]:
