@@ -1,9 +1,9 @@
 """sciad: derivatives of scientific programs in plain NumPy, at native speed."""
 
 import importlib
+from typing import TYPE_CHECKING
 
 from sciad import numpy  # noqa: F401  (gives Array its operators and NumPy its functions)
-from sciad.compiler.jit import jit
 from sciad.core.array import Array
 from sciad.core.checking import check_grads
 from sciad.core.checkpoint import checkpoint
@@ -26,6 +26,9 @@ from sciad.core.transforms import (
 from sciad.core.tree import register
 from sciad.numpy.patching import patch_numpy
 from sciad.ops.control import cond, fori_loop, scan, vmap, while_loop
+
+if TYPE_CHECKING:
+    from sciad.compiler.jit import jit
 
 __version__ = "0.1.0"
 
@@ -60,15 +63,18 @@ __all__ = [
 ]
 
 
-_NAMESPACES = ("ode", "optimize", "random", "special")
-"""Read when they are first asked for, so that `import sciad` is quick."""
+_NAMESPACES = ("compiler", "ode", "optimize", "random", "special")
+"""Read when they are first asked for, as `jit` is: `import sciad` alone needs no compiler."""
 
 
 def __getattr__(name: str):
+    if name in ("compiler", "jit"):
+        globals()["jit"] = importlib.import_module("sciad.compiler.jit").jit
+        return globals()[name]
     if name in _NAMESPACES:
         return importlib.import_module(f"sciad.{name}")
     raise AttributeError(f"module 'sciad' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMESPACES})
+    return sorted({*globals(), *__all__, *_NAMESPACES})

@@ -189,6 +189,7 @@ from sciad.numpy.arranging import (
 from sciad.numpy.calculus import (
     convolve,
     correlate,
+    cumulative_trapezoid,
     diff,
     ediff1d,
     gradient,
@@ -432,6 +433,8 @@ __all__ = [
     "complex128", "complex64", "complexfloating", "compress", "concat", "concatenate", "conj",
     "conjugate", "convolve", "copy", "copysign", "copyto", "corrcoef", "correlate", "cos", "cosh",
     "count_nonzero", "cov", "cross", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum",
+    "cumulative_trapezoid",
+    "cumulative_trapezoid",
     "deg2rad", "degrees", "delete", "diag", "diag_indices", "diagflat", "diagonal", "diff",
     "digitize", "divide", "divmod", "dot", "dsplit", "dstack", "dtype", "e", "ediff1d", "einsum",
     "einsum_path", "emath", "empty", "empty_like", "equal", "errstate", "euler_gamma", "exp",

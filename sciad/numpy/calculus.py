@@ -106,6 +106,59 @@ def _end(f, steps, axis, edge_order, side):
 def trapezoid(y, x=None, dx=1.0, axis=-1):
     y = as_array(y)
     axis = normalize_axis(axis, y.ndim, "trapezoid")
+    return reduce.sum_(_trapezoids(y, x, dx, axis), axis)
+
+
+def cumulative_trapezoid(y, x=None, dx=1.0, axis=-1, initial=None):
+    """The integral up to each sample by the trapezoidal rule, as
+    `scipy.integrate.cumulative_trapezoid`.
+
+    Parameters
+    ----------
+    y : array_like
+        Samples.
+    x : array_like, optional
+        Their places: one vector, or an array of the shape of `y`.
+    dx : float
+        Their distance, where `x` is not given.
+    axis : int
+        To integrate along.
+    initial : float, optional
+        Put before the first integral, so that the result has as many entries as `y`.
+
+    Returns
+    -------
+    array
+        One entry less than `y` along the axis, unless `initial` is given.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no sample along the axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sciad
+    >>> from sciad import numpy as snp
+    >>> sciad.jacobian(snp.cumulative_trapezoid)(np.array([1.0, 2.0, 4.0]))
+    array([[0.5, 0.5, 0. ],
+           [0.5, 1. , 0.5]])
+    """
+    y = as_array(y)
+    axis = normalize_axis(axis, y.ndim, "cumulative_trapezoid")
+    if not y.shape[axis]:
+        raise ArgumentError(f"cumulative_trapezoid: shape {y.shape} has no sample along axis "
+                            f"{axis}{at_line()}")
+    sums = reduce.cumsum(_trapezoids(y, x, dx, axis), axis)
+    if initial is None:
+        return sums
+    start = broadcast_to(as_array(initial), y.shape[:axis] + (1,) + y.shape[axis + 1:])
+    return concatenate([start.astype(sums.dtype), sums], axis)
+
+
+def _trapezoids(y, x, dx, axis):
+    """The areas between neighbouring samples."""
     if x is None:
         width = dx if isinstance(dx, (int, float)) else as_array(dx)
     else:
@@ -114,7 +167,7 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
             x, 0 if x.ndim == 1 else axis, None, -1)
         if x.ndim == 1:
             width = reshape(width, (-1,) + (1,) * (y.ndim - axis - 1))
-    return reduce.sum_(width * (_cut(y, axis, 1, None) + _cut(y, axis, None, -1)) / 2.0, axis)
+    return width * (_cut(y, axis, 1, None) + _cut(y, axis, None, -1)) / 2.0
 
 
 @implements(np.interp)

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.integrate import cumulative_trapezoid
 
 import sciad
 from sciad import numpy as snp
@@ -274,3 +275,16 @@ def test_other_numbers_pass_through():
 def test_errors_name_the_operation(call, error, message):
     with pytest.raises(error, match=message):
         sciad.vjp(call, X)
+
+
+@pytest.mark.parametrize("keywords", [
+    {}, {"dx": 0.5}, {"axis": 0}, {"initial": 0}, {"axis": 0, "initial": 2.0},
+    {"x": np.array([0.0, 1.0, 1.5, 4.0])}, {"x": np.arange(12.0).reshape(3, 4) ** 2}], ids=str)
+def test_cumulative_trapezoid_is_scipys(keywords):
+    y = np.random.default_rng(0).normal(size=(3, 4))
+    if keywords.get("initial") == 2.0:  # SciPy takes 0 only
+        expected = cumulative_trapezoid(y, **{**keywords, "initial": 0})
+        expected[0] = 2.0
+    else:
+        expected = cumulative_trapezoid(y, **keywords)
+    np.testing.assert_allclose(snp.cumulative_trapezoid(y, **keywords), expected, rtol=1e-14)

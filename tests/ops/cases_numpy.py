@@ -230,6 +230,12 @@ def _calculus():
     yield Case("trapezoid at", lambda y, x: np.trapezoid(y, x), (real(2, 4), positive(4)))
     yield Case("trapezoid at each", lambda y, x: np.trapezoid(y, x, axis=0),
                (real(4, 2), positive(4, 2)))
+    yield Case("cumulative_trapezoid", lambda y, dx: snp.cumulative_trapezoid(y, dx=dx, axis=0),
+               (real(4, 2), positive()))
+    yield Case("cumulative_trapezoid at", lambda y, x, s: snp.cumulative_trapezoid(
+        y, x, initial=s), (real(2, 4), positive(4), real()))
+    yield Case("cumulative_trapezoid at each", lambda y, x: snp.cumulative_trapezoid(y, x, axis=0),
+               (real(4, 2), positive(4, 2)))
     nodes = np.array([0.1, 0.7, 1.2, 2.5])
     places = np.array([[-0.3, 0.2], [1.0, 2.9]])
     yield Case("interp", lambda x, f: np.interp(x, nodes, f), (places, real(4)))
