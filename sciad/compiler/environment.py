@@ -35,7 +35,7 @@ from sciad.core.array import Array
 from sciad.core.custom import CustomRule
 
 _BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex)
-_MOST_ENTRIES = 1000
+_MOST_ENTRIES = 10_000
 _MOST_WALKED = 256
 _MOST_TRACED = 64
 """Numbers in longer containers count by value: a parameter each would be slow to compile."""

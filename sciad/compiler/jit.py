@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from sciad.compiler.arguments import INTEGERS, Call, Static
+from sciad.compiler.collecting import uncollected
 from sciad.compiler.environment import SEEN_THROUGH, Environment
 from sciad.compiler.long_programs import LongProgramWarning, complaint
 from sciad.compiler.native import Kernel, call_p, kernel_of
@@ -350,7 +351,8 @@ class Jitted:
         which is then in `call`."""
         found: Any
         try:
-            found = self._recorded(call)
+            with uncollected():
+                found = self._recorded(call)
         except (RecordError, NoRuleError, Unsupported, LostGradientError) as error:
             if not self._static_ints and any(isinstance(x, INTEGERS) for x in call.leaves):
                 found = _INTS_ARE_STATIC

@@ -38,7 +38,7 @@ from sciad.core.errors import SciadError
 __all__ = ["Entry", "Library", "available", "compile_module", "entry", "host"]
 
 SLP_LINES = 200
-LONG_LINES = 3000
+LONG_LINES = 1000
 HUGE_LINES = 30000
 MANY_LOOPS = 150
 _lock = threading.RLock()
@@ -51,8 +51,8 @@ class CompileError(SciadError):
 
 @lru_cache(maxsize=1)
 def _llvm() -> Any:
-    """llvmlite, imported when native code is first wanted, not with sciad; None where this
-    platform has no wheel of it (sciad then runs without native code)."""
+    """llvmlite; None where this platform has no wheel of it (sciad then runs without native
+    code)."""
     try:
         return importlib.import_module("llvmlite.binding")
     except ImportError:
@@ -88,7 +88,7 @@ class _Machine:
     def target_machine(self, text: str):
         """The code generator for a module of this length."""
         lines = text.count("\n")
-        if lines > HUGE_LINES and _longest(text) < 2 * LONG_LINES:
+        if lines > HUGE_LINES and _longest(text) < 6 * LONG_LINES:
             return self.target_machines[0]
         return self.target_machines[1 if lines > LONG_LINES else 2]
 
@@ -153,6 +153,10 @@ def _works() -> bool:
     except RuntimeError:  # llvmlite was built without this machine's target
         return False
     return True
+
+
+if os.environ.get("SCIAD_JIT", "1") != "0":
+    _llvm()  # with the compiler, which is itself imported late: the first call need not wait
 
 
 def available() -> bool:

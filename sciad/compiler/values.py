@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Unavailable(Unsupported):
     """There is no native code here at all."""
 
 
+@lru_cache(maxsize=64)
 def kind_of(dtype: np.dtype) -> str:
     """The loop IR's type of a dtype."""
     kind = KINDS.get(dtype.name)

@@ -15,20 +15,22 @@ from sciad.core.backend import as_operand
 from sciad.core.errors import GraphError, replays
 from sciad.core.primitive import Primitive, bind
 
-_DTYPE_NAMES = {
+_DTYPE_NAMES = {np.dtype(name): short for name, short in {
     "float64": "f64", "float32": "f32", "int64": "i64", "int32": "i32", "bool": "bool",
     "complex128": "c128", "complex64": "c64",
-}
+}.items()}
 
 
 class Type:
-    """Shape and dtype of a value. A weak type is a Python scalar's: it adapts to its partners."""
+    """Shape and dtype of a value, in this machine's byte order. A weak type is a Python scalar's:
+    it adapts to its partners."""
 
     __slots__ = ("shape", "dtype", "weak")
 
     def __init__(self, shape: tuple[int, ...], dtype, weak: bool = False):
+        dtype = np.dtype(dtype)
         self.shape = shape
-        self.dtype = np.dtype(dtype)
+        self.dtype = dtype if dtype.isnative else dtype.newbyteorder("=")
         self.weak = weak
 
     @property
@@ -50,7 +52,7 @@ class Type:
         return hash((self.shape, self.dtype.char, self.weak))
 
     def __repr__(self):
-        name = _DTYPE_NAMES.get(self.dtype.name, self.dtype.name)
+        name = _DTYPE_NAMES.get(self.dtype) or self.dtype.name
         extents = f"[{','.join(map(str, self.shape))}]" if self.shape else ""
         return name + extents + ("*" if self.weak else "")
 
@@ -91,8 +93,9 @@ class Literal:
     __slots__ = ("value", "type")
 
     def __init__(self, value: Any):
-        self.value = value
         self.type = type_of(value)
+        foreign = isinstance(value, np.ndarray) and not value.dtype.isnative
+        self.value = value.astype(self.type.dtype) if foreign else value
 
     def digest(self) -> str:
         """The value as text, by content; a strong scalar names its type, a weak one does not."""

@@ -709,3 +709,18 @@ def test_stages_and_report():
     assert "eager: float(x)" in repr(g.report())
     with pytest.raises(RecordError, match="float"):
         g.lower(1.0)
+
+
+@pytest.mark.parametrize("order", [">f8", ">f4", ">i4", ">i8"])
+def test_arrays_of_another_byte_order(order):
+    """They are read by value, as argument, as captured array and as constant."""
+    x, c = np.arange(20).astype(order), np.arange(1, 21).astype(order)
+
+    def f(x):
+        return x * c + np.arange(2, 22).astype(order)
+
+    np.testing.assert_array_equal(sciad.jit(f)(x), f(x))
+    np.testing.assert_array_equal(sciad.jit(lambda x: x[:3])(x), x[:3])
+    if order[1] == "f":
+        gradient = sciad.grad(lambda x: np.sum(x**2 * c))
+        np.testing.assert_array_equal(sciad.jit(gradient)(x), gradient(x))
