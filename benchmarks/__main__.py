@@ -1,4 +1,4 @@
-"""Run a set of benchmarks and write its table: ``python -m benchmarks slice`` (or ``engine``)."""
+"""Run a set of benchmarks and write its table: ``python -m benchmarks slice`` (``engine``, ``compiler``)."""
 
 import argparse
 import importlib
@@ -15,7 +15,7 @@ from benchmarks.case import Case, Measured
 from benchmarks.report import page, rows, section
 
 ROOT = Path(__file__).resolve().parents[1]
-SETS = ("slice", "engine")
+SETS = ("slice", "engine", "compiler")
 PAGE = ROOT / "docs" / "benchmarks.md"
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Contestants calculate on one thread each, so that neither gains by what the other leaves."""

@@ -1,0 +1,126 @@
+"""Long arrays: a chain in one pass, and the functions of the library of mathematics."""
+
+import ctypes
+
+import numpy as np
+
+from benchmarks.baselines import load
+from benchmarks.baselines.lotka_volterra import pointer
+from benchmarks.case import Case, Claim, contest
+from benchmarks.timing import repeated
+
+LONG, FUNCTION_SIZE = 10**7, 10**6
+
+
+def chain(x, maximum):
+    """Ten operations that cost less than the memory they pass over."""
+    y = x * 0.5 + 1.0
+    y = maximum(y * x - 0.25, x)
+    y = (y + 3.0) * y
+    return abs(y - x) * 2.0
+
+
+def long_array():
+    return np.random.default_rng(3).normal(size=LONG)
+
+
+def copy_run():
+    """The same traffic, and nothing calculated: a new array filled from another one by C."""
+    library, x = load("copy"), long_array()
+    library.copied.restype = ctypes.c_double
+
+    def run(n):
+        library.copied(ctypes.c_long(n), pointer(x), ctypes.c_long(LONG))
+        return chain(x[:8], np.maximum)
+
+    return run
+
+
+def sciad_chain_run():
+    import sciad
+
+    call, x = sciad.jit(lambda x: chain(x, np.maximum)), long_array()
+
+    def run(n):
+        for _ in range(n):
+            y = call(x)
+        return y[:8]
+
+    return run
+
+
+def jax_chain_run():
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    call, x = jax.jit(lambda x: chain(x, jnp.maximum)), jnp.asarray(long_array())
+
+    def run(n):
+        for _ in range(n):
+            y = jax.block_until_ready(call(x))
+        return np.asarray(y[:8])
+
+    return run
+
+
+def numpy_chain_run():
+    x = long_array()
+    return repeated(lambda: chain(x, np.maximum)[:8])
+
+
+def measure_chain():
+    builders = {"copy in C": copy_run, "sciad": sciad_chain_run, "jax": jax_chain_run,
+                "numpy": numpy_chain_run}
+    return contest(builders, rtol=1e-12, budget=15.0)
+
+
+FUNCTIONS = {
+    "exp": lambda namespace, x: namespace.exp(x),
+    "log": lambda namespace, x: namespace.log(x),
+    "tanh": lambda namespace, x: namespace.tanh(x),
+    "sin": lambda namespace, x: namespace.sin(x),
+    "pow": lambda namespace, x: namespace.power(x, 1.7),
+}
+
+
+def function_runs(name):
+    """The same function of 1e6 positive numbers by the three."""
+    apply, x = FUNCTIONS[name], np.random.default_rng(4).uniform(0.1, 5.0, FUNCTION_SIZE)
+
+    def sciad_run():
+        import sciad
+
+        call = sciad.jit(lambda x: apply(np, x))
+        return repeated(lambda: call(x))
+
+    def jax_run():
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        call, at = jax.jit(lambda x: apply(jax.numpy, x)), jax.numpy.asarray(x)
+        return repeated(lambda: jax.block_until_ready(call(at)))
+
+    return {"numpy": lambda: repeated(lambda: apply(np, x)), "sciad": sciad_run, "jax": jax_run}
+
+
+def function_case(name):
+    label = f"`{name}` of 1e6 numbers"
+    return Case(
+        lambda: contest(function_runs(name), rtol=1e-13, budget=4.0),
+        (Claim(label, peer="numpy", ratio=1.0), Claim(label, peer="jax", ratio=1.0)),
+    )
+
+
+CHAIN = "chain of 10 operations on 1e7 numbers"
+CASES = {
+    "chain_1e7": Case(
+        measure_chain,
+        (
+            Claim(CHAIN, peer="copy in C", ratio=1.25),
+            Claim(CHAIN, peer="jax", ratio=0.35),
+            Claim(CHAIN, peer="numpy"),
+        ),
+    ),
+    **{f"{name}_1e6": function_case(name) for name in FUNCTIONS},
+}
