@@ -1,4 +1,4 @@
-"""Run a set of benchmarks and write its table: ``python -m benchmarks slice`` (``engine``, ``compiler``)."""
+"""Run a set of benchmarks and write its table: ``python -m benchmarks slice`` (or another set)."""
 
 import argparse
 import importlib

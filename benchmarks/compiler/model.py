@@ -1,4 +1,4 @@
-"""A right-hand side with its vjp in a native loop: Euler steps of Lotka-Volterra and its adjoint."""
+"""A right-hand side with its vjp in a native loop: Euler steps of Lotka-Volterra, with adjoint."""
 
 import ctypes
 
