@@ -13,10 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sciad.compiler import loops as ir
+from sciad.compiler.callbacks import (
+    Opaque,
+    call_back,
+    may_call_back,
+    must_call_back,
+    opaque_literal,
+)
 from sciad.compiler.loops import Name
 from sciad.compiler.outline import outlined
 from sciad.compiler.values import (
     DEEPEST,
+    KINDS,
     SMALL,
     Buffer,
     Emitter,
@@ -28,13 +36,13 @@ from sciad.compiler.values import (
     kind_of,
     size_of,
 )
-from sciad.core.graph import Equation, Graph, Literal, Var
+from sciad.core.graph import Equation, Graph, Var
 from sciad.core.primitive import Primitive
 
 LOWERINGS: dict[Primitive, Callable] = {}
+"""Primitive -> lowering(emitter, equation, operand values) -> list of output values."""
 _LATE = ["sciad.compiler.lower_random"]
 """Native forms of a namespace that programs seldom use: read when a form is missing."""
-"""Primitive -> lowering(emitter, equation, operand values) -> list of output values."""
 
 
 def lowering(*primitives: Primitive):
@@ -71,6 +79,7 @@ class Lowered:
     statuses: list[Exception]
     owners: list
     inlinable: bool
+    callbacks: list[str]
 
 
 def lower(graph: Graph, name: str = "kernel", inline: bool = False) -> Lowered:
@@ -84,8 +93,13 @@ def lower(graph: Graph, name: str = "kernel", inline: bool = False) -> Lowered:
     em = Emitter(inline=inline)
     params, kinds, inputs = [], [], []
     for var in graph.inputs:
-        shape, kind = var.type.shape, kind_of(var.type.dtype)
-        label = em.fresh("x")
+        shape, label = var.type.shape, em.fresh("x")
+        if shape and _odd(var.type.dtype):
+            params.append((label, "ptr<i8>"))
+            kinds.append("array")
+            inputs.append(Opaque(shape, var.type.dtype, Name(label, "ptr<i8>")))
+            continue
+        kind = kind_of(var.type.dtype)
         if shape:
             params.append((label, f"ptr<{kind}>"))
             kinds.append("array")
@@ -106,15 +120,24 @@ def lower(graph: Graph, name: str = "kernel", inline: bool = False) -> Lowered:
                    kinds + ["array"] * len(em.constants) + ["ptr"] * len(em.pointers)
                    + ["array"] * arrays, results,
                    [array for _, array in em.constants] + [x for _, x, _ in em.pointers],
-                   em.statuses, [owner for *_, owner in em.pointers], em.inlinable)
+                   em.statuses, [owner for *_, owner in em.pointers], em.inlinable,
+                   [callback.label for callback in em.callbacks.values()])
+
+
+def _odd(dtype) -> bool:
+    """Whether native code only hands on values of this dtype."""
+    return dtype.name not in KINDS and not dtype.hasobject
 
 
 def _store_outputs(em: Emitter, graph: Graph, outs: list[Value]):
     if em.dead:
-        outs = [Scalars(a.type.shape, kind_of(a.type.dtype), []) for a in graph.outputs]
+        outs = [Scalars(a.type.shape, KINDS.get(a.type.dtype.name, "i8"), [])
+                for a in graph.outputs]
     arrays, slots, results = [], [], []
     for atom, value in zip(graph.outputs, outs, strict=True):
-        kind = kind_of(atom.type.dtype)
+        if type(value) is Opaque and atom.type.shape:
+            value = value.bytes()
+        kind = value.kind if atom.type.shape else kind_of(atom.type.dtype)
         made_here = _take_alloc(em, value)
         label = made_here or em.fresh("y")
         if atom.type.shape:
@@ -146,21 +169,37 @@ def lower_body(em: Emitter, graph: Graph, inputs: list[Value]) -> list[Value]:
     uses.update(atom for atom in graph.outputs if type(atom) is Var)
 
     def read(atom):
-        return em.literal(atom) if type(atom) is Literal else env[atom]
+        if type(atom) is Var:
+            return env[atom]
+        return opaque_literal(em, atom) if _odd(atom.type.dtype) else em.literal(atom)
 
     for equation in graph.equations:
-        function = _native_form(equation.primitive)
-        if function is None:
-            raise Unsupported(f"no native form of {equation.primitive} ({equation.where})")
         operands = [read(atom) for atom in equation.inputs]
         reusable = [_reusable(atom, value, uses) and equation.inputs.count(atom) == 1
                     for atom, value in zip(equation.inputs, operands, strict=True)]
-        outs = function(em, Step(equation, reusable), *operands)
+        outs = _lowered(em, Step(equation, reusable), operands)
         if em.dead:
             return []
         for var, value in zip(equation.outputs, outs, strict=True):
             env[var] = _keep(em, _disowned(value, operands, reusable), uses[var])
     return [read(atom) for atom in graph.outputs]
+
+
+def _lowered(em: Emitter, step: Step, operands: list[Value]) -> list[Value]:
+    """The values of an equation's outputs: by its native form, else by a call back."""
+    equation = step.equation
+    function = _native_form(equation.primitive)
+    refusal = Unsupported(f"no native form of {equation.primitive} ({equation.where})")
+    if function is not None and not (must_call_back(equation) and may_call_back(equation)):
+        mark = em.mark()
+        try:
+            return function(em, step, *operands)
+        except Unsupported as error:
+            em.back_to(mark)
+            refusal = error
+    if not may_call_back(equation):
+        raise refusal
+    return call_back(em, equation, operands)
 
 
 @dataclass(slots=True)
@@ -195,6 +234,8 @@ def _disowned(value: Value, operands, reusable) -> Value:
 
 def _keep(em: Emitter, value: Value, uses: int) -> Value:
     """A value as its consumers shall find it."""
+    if type(value) is Opaque:
+        return value
     if size_of(value.shape) <= SMALL:
         return em.scalars(value)
     if type(value) is Virtual and (value.computed and uses > 1 or value.depth > DEEPEST):

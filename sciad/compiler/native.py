@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sciad.compiler import llvm
+from sciad.compiler import callbacks, llvm
 from sciad.compiler import lower_bits as _bits
 from sciad.compiler import lower_control as _control
 from sciad.compiler import lower_elementwise as _elementwise
@@ -95,7 +95,8 @@ class Kernel:
 
     def _adopt(self, compiled):
         self.lowered, self.library, self.function = compiled
-        self._code = (self.function, self.lowered.constants)
+        function = callbacks.watched(self.function) if self.lowered.callbacks else self.function
+        self._code = (function, self.lowered.constants)
 
     def _specialise(self):
         """Compile again with the models of its solves inlined, while the calls go on."""
@@ -127,6 +128,7 @@ class Kernel:
                 for is_array, dtype in self.outputs]
 
     def _fail(self, status: int):
+        callbacks.throw(status)
         if status >= FIRST_STATUS:
             exception = self.lowered.statuses[status - FIRST_STATUS]
             raise _again(exception)

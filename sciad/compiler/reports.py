@@ -55,6 +55,7 @@ class Report:
             "seconds": dict(found.seconds),
             "disk": bool(found.kernel and found.kernel.library.cached),
             "eager": found.reason,
+            "callbacks": list(found.kernel.lowered.callbacks) if found.kernel else [],
         } for found in jitted._known.values()]
 
     @property
@@ -70,5 +71,7 @@ class Report:
                 "machine code from disk" if s["disk"] else "compiled here")
             lines.append(f"  {s['operations']} operations ({s['simplified']} simplified), "
                          f"{s['calls']} calls, {code}: {stages}")
+            if s["callbacks"]:
+                lines.append(f"    calls back to Python: {', '.join(s['callbacks'])}")
         lines += [f"  eager: {reason}" for reason in self.eager]
         return "\n".join(lines)

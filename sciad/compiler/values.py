@@ -142,6 +142,7 @@ class Emitter:
     statuses: list[Exception] = field(default_factory=list)
     functions: list = field(default_factory=list)
     pointers: list[tuple[Name, int, object]] = field(default_factory=list)
+    callbacks: dict = field(default_factory=dict)
     inline: bool = False
     inlinable: bool = False
     count: int = 0
@@ -221,6 +222,19 @@ class Emitter:
         name = Name(self.fresh("f"), "ptr")
         self.pointers.append((name, address, owner))
         return name
+
+    def mark(self) -> list[int]:
+        """What has been emitted so far."""
+        return [len(x) for x in self._emitted()]
+
+    def back_to(self, mark: list[int]) -> None:
+        """Forget what was emitted since a mark."""
+        for x, length in zip(self._emitted(), mark, strict=True):
+            del x[length:]
+
+    def _emitted(self) -> tuple[list, ...]:
+        return (self.block, self.allocs, self.constants, self.statuses, self.functions,
+                self.pointers)
 
     def stop(self, exception: Exception) -> None:
         """Return with the status of this exception."""

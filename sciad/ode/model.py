@@ -310,6 +310,9 @@ def _lower(model: Model, kind: str) -> ir.Function:
     else:
         _lower_vjp(em, model, values, names, vector)
     em.emit(ir.Return(index(0)))
+    if em.callbacks:
+        names = ", ".join(callback.label for callback in em.callbacks.values())
+        raise Unsupported(f"no native form of {names}")
     if em.constants or em.pointers:
         raise Unsupported("a constant array inside control flow has no place in a native "
                           "right-hand side")

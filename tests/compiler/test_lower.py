@@ -16,7 +16,7 @@ from sciad.core.primitive import Primitive
 from sciad.core.record import record
 from sciad.ode import solution
 from sciad.ops import elementwise as e
-from tests.ops.cases import CASES, Case, complex_, matrix, positive, real, unit
+from tests.ops.cases import CASES, matrix, positive, real, unit
 
 pytestmark = pytest.mark.skipif(not llvm.available(), reason="no native code here")
 
@@ -29,7 +29,7 @@ def assert_close(got, want, terms=8):
     """Within 8 units in the last place, or `terms` of them relative to the largest entry."""
     got, want = np.asarray(got), np.asarray(want)
     assert got.shape == want.shape and got.dtype == want.dtype
-    if want.dtype.kind != "f":
+    if want.dtype.kind not in "fc":
         np.testing.assert_array_equal(got, want)
         return
     eps = np.finfo(want.dtype).eps
@@ -55,32 +55,31 @@ def compare(function, args, terms=8):
     return kernel
 
 
-def is_complex(case: Case) -> bool:
-    graph = record(case.function, *case.args).graph
-    atoms = [x for q in graph.equations for x in (*q.inputs, *q.outputs)] + list(graph.outputs)
-    return any(x.type.dtype.kind == "c" for x in atoms)
+def has_complex_scalars(function, args) -> bool:
+    """Complex numbers have no native form as a kernel's arguments or results; arrays of them
+    have."""
+    graph = record(function, *args).graph
+    return any(not x.type.shape and x.type.dtype.kind == "c"
+               for x in (*graph.inputs, *graph.outputs))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_the_case_table(case):
-    if is_complex(case):
-        with pytest.raises(Unsupported, match="complex"):
-            kernel_of(record(case.function, *case.args).graph)
-        return
-    compare(case.function, case.args, 64)
+    if not has_complex_scalars(case.function, case.args):
+        compare(case.function, case.args, 64)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.order > 1], ids=lambda c: c.name)
 def test_gradients_of_the_case_table(case):
-    if is_complex(case):
-        return
-    floats = [k for k, x in enumerate(case.args) if np.asarray(x).dtype.kind == "f"]
+    floats = [k for k, x in enumerate(case.args) if np.asarray(x).dtype.kind in "fc"]
 
     def loss(*args):
         return sum(np.sum(np.sin(y)) for y in tree.flatten(case.function(*args))[0]
                    if y.dtype.kind == "f")
 
-    compare(sciad.grad(loss, floats), case.args, 256)
+    gradient = sciad.grad(loss, floats)
+    if not has_complex_scalars(gradient, case.args):
+        compare(gradient, case.args, 256)
 
 
 # --- shapes, layouts and dtypes -------------------------------------------------------------------
@@ -162,10 +161,6 @@ def test_mixed_dtypes(f, kinds):
 def test_python_scalars_adapt_to_their_partners(f, x):
     if isinstance(x, (int, float)) and not hasattr(x, "astype"):
         x = np.asarray(x)[()]
-    if x.dtype.kind == "i" and f(np.int64(3)) == 8:  # the exponent is the integer
-        with pytest.raises(Unsupported, match="pow of i"):
-            compare(f, (x,))
-        return
     compare(f, (x,))
 
 
@@ -246,8 +241,7 @@ def test_empty_arrays(shape):
 
 
 def test_the_place_of_the_largest_of_nothing_raises():
-    with pytest.warns(sciad.compiler.jit.FallbackWarning, match="argmax of nothing"), \
-            pytest.raises(ValueError, match="empty sequence"):
+    with pytest.raises(ValueError, match="empty sequence"):
         sciad.jit(np.argmax)(np.zeros(0))
 
 
@@ -491,17 +485,18 @@ def primitives_in(graph: Graph):
             yield from primitives_in(inner)
 
 
-def test_an_operation_of_unknown_form_is_refused_by_name():
+def test_control_flow_of_unknown_form_is_refused_by_name():
     graph = record(lambda x: np.sin(x), 1.0).graph
-    unknown = Primitive("mystery", np.sin, lambda x: x)
+    unknown = Primitive("mystery", lambda x, body: np.sin(x), lambda x, body: x)
     graph.equations[0].primitive = unknown
+    graph.equations[0].params = {"body": record(lambda x: x, 1.0).graph}
     with pytest.raises(Unsupported, match="mystery.*test_lower"):
         Kernel(graph)
 
 
-def test_complex_numbers_are_refused_by_name():
+def test_complex_scalars_of_a_kernel_are_refused_by_name():
     with pytest.raises(Unsupported, match="complex128"):
-        kernel_of(record(lambda x: x * 2, complex_(3)).graph)
+        kernel_of(record(lambda x: x * 2, 1j).graph)
 
 
 def test_integer_powers_agree_with_numpy():

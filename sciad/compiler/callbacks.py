@@ -1,0 +1,276 @@
+"""Calls back into Python: the native form of a primitive that has no other.
+
+A kernel reaches such a primitive through a function pointer, one of its parameters, so its text
+names no address and may lie on disk. A scalar operand travels by value, as a double or a 64-bit
+integer; an array by its address. Results are written to memory that the kernel owns. The function
+behind the pointer takes Python's lock itself (kernels run without it), copies the operands (an
+evaluator may keep them), evaluates as eager mode does and copies the results out.
+
+    f(scalar or address, ..., address of result, ...) -> DONE, or why not
+
+What the evaluator raises waits under a number, which is the status that the kernel returns; its
+caller raises it (`throw`). An answer that is neither `DONE` nor such a number is no answer: an
+exception struck before the function's first line, as Ctrl-C does (`watched` catches it).
+
+A value of a dtype that the loop IR lacks is `Opaque`: bytes that only callbacks understand.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sciad.compiler import loops as ir
+from sciad.compiler.loops import Expr, Name, Op
+from sciad.compiler.values import (
+    KINDS,
+    Buffer,
+    Emitter,
+    Unsupported,
+    Value,
+    convert,
+    index,
+    size_of,
+)
+from sciad.core.array import unwrap_plain
+from sciad.core.errors import SciadError
+from sciad.core.graph import Equation, Literal, Type
+from sciad.core.primitive import active
+
+DONE = 0x5C1AD0
+INTERRUPTED = 1998
+_FIRST_RAISED = 2**40
+_MOST_OPERANDS = 500
+
+
+@dataclass(slots=True)
+class Opaque:
+    """An array of a dtype that native code does not compute with."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    name: Name
+
+    def bytes(self) -> Buffer:
+        """Its memory."""
+        return Buffer((size_of(self.shape) * self.dtype.itemsize,), "i8", self.name)
+
+
+# --- exceptions under way -------------------------------------------------------------------------
+
+_raised: OrderedDict[int, BaseException] = OrderedDict()
+_numbers = itertools.count(_FIRST_RAISED)
+_MOST_RAISED = 1000
+
+
+def _status_of(error: BaseException) -> int:
+    number = next(_numbers)
+    _raised[number] = error
+    if len(_raised) > _MOST_RAISED:
+        _raised.popitem(last=False)
+    return number
+
+
+def throw(status: int) -> None:
+    """Raise what a status of a callback stands for; nothing if it is none."""
+    error = _raised.pop(status, None)
+    if error is None and (status == INTERRUPTED or status >= _FIRST_RAISED):
+        error = _lost.pop() if _lost else RuntimeError(
+            "a call back into Python did not run; what stopped it was printed above")
+    if error is not None:
+        raise error
+
+
+_lost: list[BaseException] = []
+"""What struck before a callback's first line, on the main thread."""
+
+
+def watched(function: Callable) -> Callable:
+    """A kernel with callbacks, as a function that catches what strikes before their first line.
+
+    Python hands such an exception only to its hook for those that nothing can catch. Signals
+    strike on the main thread alone.
+    """
+    def call(*args):
+        if threading.current_thread() is not threading.main_thread():
+            return function(*args)
+        hook = sys.unraisablehook
+
+        def catch(lost):
+            if "ctypes callback" in (lost.err_msg or ""):
+                _lost[:] = [lost.exc_value]
+            else:
+                hook(lost)
+
+        sys.unraisablehook = catch
+        try:
+            return function(*args)
+        finally:
+            sys.unraisablehook = hook
+
+    return call
+
+
+# --- the Python side ------------------------------------------------------------------------------
+
+
+class Callback:
+    """A primitive with its parameters and types behind a function pointer.
+
+    Attributes
+    ----------
+    label : str
+        The primitive and the user's line.
+    address : int
+        What a kernel calls.
+    """
+
+    def __init__(self, equation: Equation):
+        self.primitive, self.params = equation.primitive, equation.params
+        self.label = f"{equation.primitive} ({equation.where})"
+        self.ins = [_reader(atom.type) for atom in equation.inputs]
+        self.outs = [(var.type, _view(var.type)) for var in equation.outputs]
+        kinds = [_c_type(atom.type) for atom in equation.inputs]
+        kinds += [ctypes.c_void_p] * len(self.outs)
+        self._function = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(self._run)
+        self.address = ctypes.cast(self._function, ctypes.c_void_p).value
+
+    def __repr__(self):
+        return f"<Callback: {self.label}>"
+
+    def _run(self, *raw):
+        try:
+            transforms = active()
+            if not transforms:
+                self._evaluate(raw)
+                return DONE
+            kept = transforms[:]
+            transforms.clear()  # what calls the kernel is no business of the evaluator
+            try:
+                self._evaluate(raw)
+            finally:
+                transforms[:] = kept
+            return DONE
+        except BaseException as error:  # carried over the native frames, and raised behind them
+            return _status_of(error)
+
+    def _evaluate(self, raw):
+        with np.errstate(all="ignore"):  # as machine code
+            out = self.primitive.fun(*[read(x) for read, x in zip(self.ins, raw, strict=False)],
+                                     **self.params)
+        results = out if self.primitive.multiple else (out,)
+        for value, (kind, view), address in zip(results, self.outs, raw[len(self.ins):],
+                                                strict=True):
+            value = np.asarray(unwrap_plain(value))
+            if value.shape != kind.shape or not (
+                    value.dtype == kind.dtype
+                    or np.can_cast(value.dtype, kind.dtype, "same_kind")):
+                raise SciadError(
+                    f"{self.label}: its shape rule says {kind.dtype} of shape {kind.shape}, it "
+                    f"gave {value.dtype} of shape {value.shape}; state the shape rule anew")
+            view(address)[...] = value
+
+
+def _c_type(kind: Type):
+    if kind.shape or kind.dtype.name not in KINDS:
+        return ctypes.c_void_p
+    return ctypes.c_double if kind.dtype.kind == "f" else ctypes.c_int64
+
+
+def _view(kind: Type) -> Callable[[int], np.ndarray]:
+    """What makes an array over an address."""
+    shape, dtype = kind.shape, kind.dtype
+    if not kind.size:
+        return lambda address: np.empty(shape, dtype)
+    memory = (ctypes.c_char * (kind.size * dtype.itemsize)).from_address
+    return lambda address: np.ndarray(shape, dtype, memory(address))
+
+
+def _reader(kind: Type) -> Callable[[Any], Any]:
+    """What makes an operand: a number, or an array of its own."""
+    if not kind.shape and kind.dtype.name in KINDS:
+        return (lambda x: x) if kind.weak else kind.dtype.type
+    view = _view(kind)
+    return lambda address: view(address).copy()[()]
+
+
+# --- the native side ------------------------------------------------------------------------------
+
+
+def must_call_back(equation: Equation) -> bool:
+    """Whether an equation has to do with dtypes that native code does not compute with."""
+    return any(atom.type.dtype.name not in KINDS for atom in (*equation.inputs, *equation.outputs))
+
+
+def may_call_back(equation: Equation) -> bool:
+    """Whether the evaluator of an equation can stand for it: not for control flow, whose bodies
+    would run in Python as a whole."""
+    return (next(equation.graphs(), None) is None and len(equation.inputs) <= _MOST_OPERANDS
+            and not any(atom.type.dtype.hasobject
+                        for atom in (*equation.inputs, *equation.outputs)))
+
+
+def opaque_literal(em: Emitter, atom: Literal) -> Opaque:
+    """A constant of a dtype that the loop IR lacks."""
+    if atom.type.dtype.hasobject:
+        raise Unsupported(f"no native code for dtype {atom.type.dtype}")
+    name = Name(em.fresh("k"), "ptr<i8>")
+    em.constants.append((name, np.ascontiguousarray(atom.value)))
+    return Opaque(atom.type.shape, atom.type.dtype, name)
+
+
+def call_back(em: Emitter, equation: Equation, operands: Sequence[Value | Opaque]) -> list:
+    """Emit the call of an equation's evaluator; gives the values of its outputs."""
+    callback = em.callbacks.get(key := _key(equation))
+    if callback is None:
+        callback = em.callbacks[key] = Callback(equation)
+    args = [_argument(em, atom.type, value)
+            for atom, value in zip(equation.inputs, operands, strict=True)]
+    outs = [_result(em, var.type) for var in equation.outputs]
+    label = em.fresh("s")
+    status = Name(label, "i64")
+    target = em.pointer(callback.address, callback)
+    em.emit(ir.Call(target, (*args, *(out.name for out in outs)), label))
+    known = Op("select", (status < _FIRST_RAISED, index(INTERRUPTED), status))
+    em.emit(ir.If(status.ne(DONE), [ir.Return(known)], []))
+    return outs
+
+
+def _argument(em: Emitter, kind: Type, value: Value | Opaque) -> Expr:
+    if type(value) is Opaque:
+        return value.name
+    if kind.shape:
+        return em.to_buffer(value).name
+    return em.let(convert(em.scalars(value).entries[0],
+                          "f64" if kind.dtype.kind == "f" else "i64"))
+
+
+def _result(em: Emitter, kind: Type) -> Buffer | Opaque:
+    name = KINDS.get(kind.dtype.name)
+    if name is None:
+        memory = em.alloc("i8", kind.size * kind.dtype.itemsize)
+        return Opaque(kind.shape, kind.dtype, memory)
+    return em.buffer(kind.shape, name)
+
+
+def _key(equation: Equation) -> tuple:
+    """Equations of equal keys share a callback: the kernel's own hold them alive, so an object
+    that is no plain number or text may count by identity."""
+    return (equation.primitive, tuple((k, _constant(v)) for k, v in equation.params.items()),
+            tuple((x.type, str(x.type.dtype)) for x in (*equation.inputs, *equation.outputs)))
+
+
+def _constant(value: Any) -> Any:
+    if type(value) is tuple:
+        return tuple(map(_constant, value))
+    if type(value) in (bool, int, float, str, type(None)):
+        return type(value), repr(value)
+    return type(value), id(value)
