@@ -21,7 +21,7 @@ import weakref
 from functools import lru_cache
 from typing import Any
 
-from sciad.compiler import cache, loops, symbols
+from sciad.compiler import cache, loops, mathlib, symbols
 from sciad.compiler.calling import (
     EXTERNALS,
     Entry,
@@ -74,10 +74,12 @@ class _Machine:
         self.host = Host(
             fma=bool(self.features.get("fma", self.target.name.startswith("aarch64"))),
             vector_width=512 if self.features.get("avx512f") else 0,
-            vector_functions=symbols.vector_functions(self.features),
+            vector_functions={**symbols.vector_functions(self.features),
+                              **mathlib.vector_functions(self.features)},
             aligned=os.name != "nt",
         )
         self.count = 0
+        self.own: dict[str, Library] = {}
 
     def make_target_machine(self, level: int):
         return self.target.create_target_machine(
@@ -108,6 +110,10 @@ class _Machine:
         options.slp_vectorization = text.count("\n") < SLP_LINES
         builder = _llvm().create_pass_builder(self.target_machine(text), options)
         builder.getModulePassManager().run(module, builder)
+        if "\ndefine internal <" in text:  # the vector functions, which vectorised loops now call
+            inliner = _llvm().create_new_module_pass_manager()
+            inliner.add_always_inliner_pass()
+            inliner.run(module, builder)
         return module, parsed - start, time.perf_counter() - parsed
 
     def _tidy(self, module) -> None:
@@ -122,13 +128,23 @@ class _Machine:
 
     def link(self, data: bytes, exports: list[str], imports: list[str]):
         """Load an object file; gives LLVM's tracker, which holds the addresses."""
+        addresses = {name: self.address(name) for name in imports}
         self.count += 1
         unit = _llvm().JITLibraryBuilder().add_object_img(data).add_current_process()
-        for name in imports:
-            unit.import_symbol(name, symbols.address(name))
+        for name, place in addresses.items():
+            unit.import_symbol(name, place)
         for name in exports:
             unit.export_symbol(name)
         return unit.link(self.jit, f"sciad.{self.count}")
+
+
+    def address(self, name: str) -> int:
+        """Where a symbol is; functions of `mathlib` are compiled when first wanted."""
+        if name.startswith(mathlib.PREFIX) and name not in self.own:
+            text, imports = mathlib.module(name)
+            self.own[name] = Library(None, text, [name], imports, {})
+            symbols.register(name, self.own[name].address(name))
+        return symbols.address(name)
 
 
 def _longest(text: str) -> int:
@@ -169,6 +185,11 @@ def host() -> Host:
     return _machine().host
 
 
+def features() -> dict[str, bool]:
+    """What this machine's processor has, by LLVM's names."""
+    return _machine().features
+
+
 class Library:
     """A module in memory.  Its code is unloaded when the last reference goes.
 
@@ -179,7 +200,7 @@ class Library:
     seconds : time by stage: render, read, parse, optimise, emit, link
     """
 
-    def __init__(self, module: loops.Module, text: str, exports, imports, seconds):
+    def __init__(self, module: loops.Module | None, text: str, exports, imports, seconds):
         machine = _machine()
         self.module, self.text, self.seconds = module, text, seconds
         self.method_definitions: list = []

@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from sciad.compiler import mathlib
 from sciad.compiler.nodes import (
     STACK_TOTAL,
     Address,
@@ -40,6 +41,10 @@ from sciad.core.errors import SciadError
 SEPARATE = 8
 """Heap allocations that a function makes one by one; more become pieces of one workspace, so that
 the text grows linearly: every way out of a function releases all that it allocated."""
+
+INLINED_FROM = 4096
+"""Iterations of a loop from which the vector functions that it calls are written into its module,
+to be inlined: a sixth faster, for some milliseconds more to compile."""
 
 NO_MEMORY = -1  # the status of a function whose workspace could not be allocated
 
@@ -124,6 +129,8 @@ class _Renderer:
         self.host = host
         self.declared = declared
         self.metadata: list[str] = []
+        self.trips = 0  # iterations of the loops around, as far as they are known; 0 outside loops
+        self.vectors: dict[str, int] = {}  # C functions with vector forms: most `trips` of a call
 
     def function(self, f: Function) -> list[str]:
         self.lines: list[str] = []
@@ -132,6 +139,7 @@ class _Renderer:
         self.vars: dict[str, str] = {}
         self.heap: list[str] = []
         self.count = 0
+        self.calls = 0  # of functions that have vector forms
         self.group = ""  # the mark of buffer accesses in a parallel loop
         self.open = True  # the current basic block has no terminator yet
         self.result = f.result
@@ -212,6 +220,9 @@ class _Renderer:
             symbol, t, arity = declared
             if symbol not in self.declared:
                 self.declared[symbol] = f"{t} ({', '.join([t] * arity)})"
+            if self.trips and symbol in self.host.vector_functions:
+                self.vectors[symbol] = max(self.trips, self.vectors.get(symbol, 0))
+                self.calls += 1
         if "@llvm" in pattern:
             for symbol, signature in _intrinsics(pattern):
                 self.need(symbol, signature)
@@ -286,23 +297,37 @@ class _Renderer:
             f"  br i1 {step}c, label %{body}, label %{end}",
         ]
         self.label(body)
-        outer = self.group
-        self.group, mark = self.parallel() if s.parallel else ("", "")
-        self.block(s.body)
-        self.group = outer
+        mark = self.loop_body(s)
         self.jump(latch)
         self.label(latch)
         self.lines.append(f"  {step} = add nsw i64 {index}, {move}")
         self.lines.append(f"  br label %{head}{mark}")
         self.label(end)
 
-    def parallel(self) -> tuple[str, str]:
-        """The marks of the buffer accesses in, and of the loop that is, a parallel loop."""
-        k = len(self.metadata)
-        self.metadata += [f"!{k} = distinct !{{}}",
-                          f'!{k + 1} = !{{!"llvm.loop.parallel_accesses", !{k}}}',
-                          f"!{k + 2} = distinct !{{!{k + 2}, !{k + 1}}}"]
-        return f", !llvm.access.group !{k}", f", !llvm.loop !{k + 2}"
+    def loop_body(self, s: Loop) -> str:
+        """The body; gives the mark of the loop."""
+        outer = self.group, self.trips, self.calls
+        hints, self.group = [], ""
+        known = type(s.start) is Const and type(s.stop) is Const
+        self.trips = max(outer[1], 1) * (max(s.stop.value - s.start.value, 1) if known else 1)
+        if s.parallel:
+            access = self.note("distinct !{}")
+            self.group = f", !llvm.access.group {access}"
+            hints.append(self.note(f'!{{!"llvm.loop.parallel_accesses", {access}}}'))
+        self.block(s.body)
+        if self.calls != outer[2]:  # several calls side by side would only spill registers
+            hints.append(self.note('!{!"llvm.loop.interleave.count", i32 1}'))
+        self.group, self.trips = outer[:2]
+        if not hints:
+            return ""
+        itself = f"!{len(self.metadata)}"
+        mark = self.note(f"distinct !{{{', '.join([itself, *hints])}}}")
+        return f", !llvm.loop {mark}"
+
+    def note(self, text: str) -> str:
+        """A new metadata node."""
+        self.metadata.append(f"!{len(self.metadata)} = {text}")
+        return f"!{len(self.metadata) - 1}"
 
     def while_(self, s: While) -> None:
         head, body, end = self.labels("while", "do", "done")
@@ -426,7 +451,8 @@ def _intrinsics(pattern: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _declarations(declared: dict[str, str], defined: set[str], host: Host) -> list[str]:
+def _declarations(declared: dict[str, str], defined: set[str],
+                  forms: dict[str, tuple[tuple[int, str], ...]]) -> list[str]:
     """Declarations of external functions; vector forms of C functions are named beside them."""
     lines, groups, used = [], [], []
     for symbol, signature in declared.items():
@@ -434,16 +460,16 @@ def _declarations(declared: dict[str, str], defined: set[str], host: Host) -> li
             continue
         result, args = signature.split(" (", 1)
         line = f"declare {result} @{symbol}({args}"
-        vectors = host.vector_functions.get(symbol)
         if symbol.startswith("llvm."):
             lines.append(line)
-        elif vectors:
+        elif symbol in forms:
             lines.append(f"{line} #{len(groups) + 3}")
             names = []
-            for lanes, vector in vectors:
+            for lanes, vector in forms[symbol]:
                 t = f"<{lanes} x {result}>"
                 names.append(f"_ZGV_LLVM_N{lanes}{'v' * (args.count(',') + 1)}_{symbol}({vector})")
-                lines.append(f"declare {t} @{vector}({', '.join([t] * (args.count(',') + 1))})")
+                if vector not in defined:
+                    lines.append(f"declare {t} @{vector}({', '.join([t] * (args.count(',') + 1))})")
                 used.append(f"ptr @{vector}")
             groups.append(f'attributes #{len(groups) + 3} = {{ nounwind willreturn memory(none) '
                           f'"vector-function-abi-variant"="{",".join(names)}" }}')
@@ -455,14 +481,11 @@ def _declarations(declared: dict[str, str], defined: set[str], host: Host) -> li
     return lines + groups
 
 
-def externals(declared: dict[str, str], defined: set[str], host: Host) -> list[str]:
-    """The symbols that linking must supply."""
-    names = []
-    for symbol in declared:
-        if symbol not in defined and not symbol.startswith("llvm."):
-            names.append(symbol)
-            names += [vector for _, vector in host.vector_functions.get(symbol, ())]
-    return names
+def _inlined(vectors: dict[str, int], host: Host) -> dict[str, mathlib.Written]:
+    """The vector functions that are written into the module."""
+    found = [name for scalar, trips in vectors.items() if trips >= INLINED_FROM
+             for _, name in host.vector_functions[scalar] if name.startswith(mathlib.PREFIX)]
+    return {name: mathlib.written(name, inline=True) for name in found}
 
 
 def render(module: Module, host: Host) -> tuple[str, list[str]]:
@@ -472,12 +495,19 @@ def render(module: Module, host: Host) -> tuple[str, list[str]]:
     lines: list[str] = []
     for function in module.functions:
         lines += renderer.function(function)
-    defined = {function.name for function in module.functions}
+    inlined = _inlined(renderer.vectors, host)
+    for one in inlined.values():
+        lines += one.lines
+    forms = {scalar: host.vector_functions[scalar] for scalar in renderer.vectors}
+    defined = {function.name for function in module.functions} | inlined.keys()
     width = f' "prefer-vector-width"="{host.vector_width}"' if host.vector_width else ""
-    lines += _declarations(declared, defined, host) + renderer.metadata
+    lines += sorted(set().union(*(one.declared for one in inlined.values())))
+    lines += _declarations(declared, defined, forms) + renderer.metadata
     lines += [
         f"attributes #0 = {{ nounwind{width} }}",
         "attributes #1 = { nounwind }",
         "attributes #2 = { nounwind willreturn memory(none) }",
     ]
-    return "\n".join(lines) + "\n", externals(declared, defined, host)
+    names = [symbol for symbol in declared if not symbol.startswith("llvm.")]
+    names += [vector for each in forms.values() for _, vector in each]
+    return "\n".join(lines) + "\n", [name for name in names if name not in defined]
