@@ -1,10 +1,12 @@
 """Calls back into Python: the native form of a primitive that has no other.
 
 A kernel reaches such a primitive through a function pointer, one of its parameters, so its text
-names no address and may lie on disk. A scalar operand travels by value, as a double or a 64-bit
-integer; an array by its address. Results are written to memory that the kernel owns. The function
-behind the pointer takes Python's lock itself (kernels run without it), copies the operands (an
-evaluator may keep them), evaluates as eager mode does and copies the results out.
+names no address and may lie on disk. (A function that stands behind a pointer itself, as the
+right-hand side of an ODE does, has no place for parameters: it calls a symbol, which is linked.)
+A scalar operand travels by value, as a double or a 64-bit integer; an array by its address.
+Results are written to memory that the kernel owns. The function behind the pointer takes Python's
+lock itself (kernels run without it), copies the operands (an evaluator may keep them), evaluates
+as eager mode does and copies the results out.
 
     f(scalar or address, ..., address of result, ...) -> DONE, or why not
 
@@ -18,6 +20,7 @@ A value of a dtype that the loop IR lacks is `Opaque`: bytes that only callbacks
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import itertools
 import sys
 import threading
@@ -29,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from sciad.compiler import loops as ir
+from sciad.compiler import symbols
 from sciad.compiler.loops import Expr, Name, Op
 from sciad.compiler.values import (
     KINDS,
@@ -100,8 +104,8 @@ def watched(function: Callable) -> Callable:
     strike on the main thread alone.
     """
     def call(*args):
-        if threading.current_thread() is not threading.main_thread():
-            return function(*args)
+        if threading.get_ident() != threading.main_thread().ident:
+            return quietly(args)
         hook = sys.unraisablehook
 
         def catch(lost):
@@ -112,11 +116,28 @@ def watched(function: Callable) -> Callable:
 
         sys.unraisablehook = catch
         try:
-            return function(*args)
+            return quietly(args)
         finally:
             sys.unraisablehook = hook
 
+    def quietly(args):
+        outer, _quiet.on = _quiet.on, True
+        try:
+            with np.errstate(all="ignore"):  # as machine code
+                return function(*args)
+        finally:
+            _quiet.on = outer
+
     return call
+
+
+class _Quiet(threading.local):
+    """Whether NumPy's warnings are off on this thread, for the callbacks of a kernel."""
+
+    on = False
+
+
+_quiet = _Quiet()
 
 
 # --- the Python side ------------------------------------------------------------------------------
@@ -127,6 +148,8 @@ class Callback:
 
     Attributes
     ----------
+    key : tuple
+        What it is made of; callbacks of equal keys do the same.
     label : str
         The primitive and the user's line.
     address : int
@@ -134,10 +157,12 @@ class Callback:
     """
 
     def __init__(self, equation: Equation):
+        self.key = key_of(equation)
         self.primitive, self.params = equation.primitive, equation.params
         self.label = f"{equation.primitive} ({equation.where})"
         self.ins = [_reader(atom.type) for atom in equation.inputs]
-        self.outs = [(var.type, _view(var.type)) for var in equation.outputs]
+        self.outs = [_writer(var.type, self.label) for var in equation.outputs]
+        self.count = len(self.ins)
         kinds = [_c_type(atom.type) for atom in equation.inputs]
         kinds += [ctypes.c_void_p] * len(self.outs)
         self._function = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(self._run)
@@ -149,34 +174,33 @@ class Callback:
     def _run(self, *raw):
         try:
             transforms = active()
-            if not transforms:
+            if not transforms and _quiet.on:
                 self._evaluate(raw)
-                return DONE
-            kept = transforms[:]
-            transforms.clear()  # what calls the kernel is no business of the evaluator
-            try:
-                self._evaluate(raw)
-            finally:
-                transforms[:] = kept
+            else:
+                self._alone(raw)
             return DONE
         except BaseException as error:  # carried over the native frames, and raised behind them
             return _status_of(error)
 
+    def _alone(self, raw):
+        """Evaluate: what calls the kernel is no business of the evaluator."""
+        transforms = active()
+        kept = transforms[:]
+        transforms.clear()
+        try:
+            with np.errstate(all="ignore"):
+                self._evaluate(raw)
+        finally:
+            transforms[:] = kept
+
     def _evaluate(self, raw):
-        with np.errstate(all="ignore"):  # as machine code
-            out = self.primitive.fun(*[read(x) for read, x in zip(self.ins, raw, strict=False)],
-                                     **self.params)
-        results = out if self.primitive.multiple else (out,)
-        for value, (kind, view), address in zip(results, self.outs, raw[len(self.ins):],
-                                                strict=True):
-            value = np.asarray(unwrap_plain(value))
-            if value.shape != kind.shape or not (
-                    value.dtype == kind.dtype
-                    or np.can_cast(value.dtype, kind.dtype, "same_kind")):
-                raise SciadError(
-                    f"{self.label}: its shape rule says {kind.dtype} of shape {kind.shape}, it "
-                    f"gave {value.dtype} of shape {value.shape}; state the shape rule anew")
-            view(address)[...] = value
+        args = [read(x) for read, x in zip(self.ins, raw, strict=False)]
+        out = self.primitive.fun(*args, **self.params)
+        if not self.primitive.multiple:
+            self.outs[0](raw[-1], out)
+            return
+        for write, address, value in zip(self.outs, raw[self.count:], out, strict=True):
+            write(address, value)
 
 
 def _c_type(kind: Type):
@@ -200,6 +224,28 @@ def _reader(kind: Type) -> Callable[[Any], Any]:
         return (lambda x: x) if kind.weak else kind.dtype.type
     view = _view(kind)
     return lambda address: view(address).copy()[()]
+
+
+def _writer(kind: Type, label: str) -> Callable[[int, Any], None]:
+    """What stores a result."""
+    view = _view(kind)
+
+    def write(address, value):
+        value = np.asarray(unwrap_plain(value))
+        if value.shape != kind.shape or not (
+                value.dtype == kind.dtype or np.can_cast(value.dtype, kind.dtype, "same_kind")):
+            raise SciadError(
+                f"{label}: its shape rule says {kind.dtype} of shape {kind.shape}, it gave "
+                f"{value.dtype} of shape {value.shape}; state the shape rule anew")
+        view(address)[...] = value
+
+    def write_number(address, value):
+        if type(value) is np.float64:
+            ctypes.c_double.from_address(address).value = value
+        else:
+            write(address, value)
+
+    return write_number if not kind.shape and kind.dtype == np.float64 else write
 
 
 # --- the native side ------------------------------------------------------------------------------
@@ -229,15 +275,16 @@ def opaque_literal(em: Emitter, atom: Literal) -> Opaque:
 
 def call_back(em: Emitter, equation: Equation, operands: Sequence[Value | Opaque]) -> list:
     """Emit the call of an equation's evaluator; gives the values of its outputs."""
-    callback = em.callbacks.get(key := _key(equation))
+    callback = em.callbacks.get(key_of(equation))
     if callback is None:
-        callback = em.callbacks[key] = Callback(equation)
+        callback = Callback(equation)
+        em.callbacks[callback.key] = callback
     args = [_argument(em, atom.type, value)
             for atom, value in zip(equation.inputs, operands, strict=True)]
     outs = [_result(em, var.type) for var in equation.outputs]
     label = em.fresh("s")
     status = Name(label, "i64")
-    target = em.pointer(callback.address, callback)
+    target = symbol_of(callback) if em.linked else em.pointer(callback.address, callback)
     em.emit(ir.Call(target, (*args, *(out.name for out in outs)), label))
     known = Op("select", (status < _FIRST_RAISED, index(INTERRUPTED), status))
     em.emit(ir.If(status.ne(DONE), [ir.Return(known)], []))
@@ -261,9 +308,12 @@ def _result(em: Emitter, kind: Type) -> Buffer | Opaque:
     return em.buffer(kind.shape, name)
 
 
-def _key(equation: Equation) -> tuple:
-    """Equations of equal keys share a callback: the kernel's own hold them alive, so an object
-    that is no plain number or text may count by identity."""
+# --- names ----------------------------------------------------------------------------------------
+
+
+def key_of(equation: Equation) -> tuple:
+    """Equations of equal keys may share a callback. It holds its parameters alive, so that those
+    that are no plain numbers or texts may count by identity."""
     return (equation.primitive, tuple((k, _constant(v)) for k, v in equation.params.items()),
             tuple((x.type, str(x.type.dtype)) for x in (*equation.inputs, *equation.outputs)))
 
@@ -272,5 +322,23 @@ def _constant(value: Any) -> Any:
     if type(value) is tuple:
         return tuple(map(_constant, value))
     if type(value) in (bool, int, float, str, type(None)):
-        return type(value), repr(value)
-    return type(value), id(value)
+        return type(value).__name__, repr(value)
+    return type(value).__name__, id(value)
+
+
+_symbols: dict[str, Callback] = {}
+_lock = threading.Lock()
+
+
+def symbol_of(callback: Callback) -> str:
+    """The symbol under which linked code finds a callback, or one that does the same; it lives as
+    long as the process. The name tells little of the content: the code is linked anew in each
+    process, with what the name stands for there."""
+    primitive, params, types = callback.key
+    content = f"{primitive.name} {params} {types}"
+    stem = f"sciad_callback_{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    with _lock:
+        names = (f"{stem}_{k}" for k in itertools.count())
+        name = next(x for x in names if _symbols.setdefault(x, callback).key == callback.key)
+        symbols.register(name, _symbols[name].address)
+    return name

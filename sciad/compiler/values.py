@@ -133,7 +133,7 @@ class Emitter:
     """Collects statements; makes names, buffers and loops.
 
     With `inline`, calls through function pointers are replaced by calls that LLVM can inline: more
-    to compile, faster to run.
+    to compile, faster to run. With `linked`, callbacks are symbols, not parameters of the kernel.
     """
 
     block: list = field(default_factory=list)
@@ -144,6 +144,7 @@ class Emitter:
     pointers: list[tuple[Name, int, object]] = field(default_factory=list)
     callbacks: dict = field(default_factory=dict)
     inline: bool = False
+    linked: bool = False
     inlinable: bool = False
     count: int = 0
     dead: bool = False

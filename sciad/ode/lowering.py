@@ -56,6 +56,7 @@ class _Call:
                 self.args[kind] = _in_module(self.em, self.model.function(kind))
             else:
                 self.args[kind] = self.em.pointer(self.model.address(kind), self.model)
+        self.em.callbacks.update(self.model.callbacks)
 
     @property
     def inline(self) -> bool:

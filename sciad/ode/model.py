@@ -23,6 +23,7 @@ import numpy as np
 
 from sciad.compiler import llvm
 from sciad.compiler import loops as ir
+from sciad.compiler.callbacks import Callback, throw
 from sciad.compiler.environment import (
     Environment,
     environment_of,
@@ -72,6 +73,8 @@ class Model:
         The types of theta's leaves.
     key : str
         Digest of the graph.
+    callbacks : dict
+        The primitives in it that Python evaluates.
     """
 
     def __init__(self, graph: Graph, n: int):
@@ -82,6 +85,7 @@ class Model:
         self.key = self.graph.key
         self.size = sum(t.size for t in self.types)
         self.statuses: list[Exception] = []
+        self.callbacks: dict[tuple, Callback] = {}
         self._libraries: dict[str, llvm.Library] = {}
         self._addresses: dict[str, int] = {}
 
@@ -127,6 +131,7 @@ class Model:
 
     def failure(self, status: int) -> Exception:
         """What a status that the model returned stands for."""
+        throw(status)
         exception = self.statuses[status - FIRST_STATUS]
         fresh = type(exception).__new__(type(exception), *exception.args)
         fresh.__dict__.update(exception.__dict__)
@@ -292,7 +297,7 @@ def _lift_constants(graph: Graph) -> tuple[Graph, list]:
 
 
 def _lower(model: Model, kind: str) -> ir.Function:
-    em = Emitter(statuses=model.statuses)
+    em = Emitter(statuses=model.statuses, callbacks=model.callbacks, linked=True)
     names = {name: Name(name, type) for name, type in SIGNATURES[kind]}
     vector = Type((model.n,), float)
     values = [Scalars((), "f64", [names["t"]]), _slice(em, names["y"], 0, vector)]
@@ -310,9 +315,6 @@ def _lower(model: Model, kind: str) -> ir.Function:
     else:
         _lower_vjp(em, model, values, names, vector)
     em.emit(ir.Return(index(0)))
-    if em.callbacks:
-        names = ", ".join(callback.label for callback in em.callbacks.values())
-        raise Unsupported(f"no native form of {names}")
     if em.constants or em.pointers:
         raise Unsupported("a constant array inside control flow has no place in a native "
                           "right-hand side")

@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from sciad.compiler.callbacks import watched
 from sciad.compiler.native import call_p
 from sciad.core.errors import SciadError
 from sciad.core.graph import Type, shape_of, type_of
@@ -72,8 +73,9 @@ def _launch(kind, tableau, model, *args, work=None) -> int | None:
     """Call a kernel; gives its status, None for success."""
     kernel = kernels.load(kind, tableau, model.n)
     work = _work(kind, tableau, model.n) if work is None else work
-    pointers = map(model.address, _POINTERS[kind])
+    pointers = [model.address(name) for name in _POINTERS[kind]]
     if isinstance(model, Model):
+        kernel = watched(kernel) if model.callbacks else kernel
         return kernel(*pointers, *args, work, model.n)
     with model.watched():
         return kernel(*pointers, *args, work, model.n)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sciad.compiler.callbacks import throw
 from sciad.compiler.values import FIRST_STATUS
 from sciad.core.array import Array, plain
 from sciad.core.capacity import capacity
@@ -202,6 +203,7 @@ class _Problem:
             self.model, self.method, t0, t1, y0, t_eval, tuple(map(plain, controls)), numbers,
             max_steps)
         if status is not None:
+            throw(status)
             raise _Raised if status >= FIRST_STATUS else failure(
                 status, ts[counters[1]], self.model)
         count = int(counters[1])

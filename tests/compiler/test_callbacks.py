@@ -16,6 +16,7 @@ from sciad.core.graph import Type
 from sciad.core.primitive import Primitive
 from sciad.core.record import record
 from sciad.core.rules import Constant, General, elementwise
+from sciad.ode import solve_ivp
 
 pytestmark = pytest.mark.skipif(not llvm.available(), reason="no native code here")
 
@@ -370,3 +371,57 @@ def test_constants_of_a_callback():
     codes = np.arange(40, dtype=np.uint8)
     pick = Constant("pick", lambda x, k: x[k], lambda x, k: x)
     compiled(lambda x: pick(x, codes[::-1].copy()), np.arange(40.0))
+
+
+# --- right-hand sides of ODEs ---------------------------------------------------------------------
+
+
+def rhs(t, y, a):
+    return -a * wave(y) + turned(y, n=1)[0] * np.cos(t)
+
+
+def stranded_rhs(t, y, a):
+    return refuse(-a * y, at=0.5)
+
+
+def end(a, rhs=rhs, n=3):
+    return solve_ivp(rhs, (0.0, 1.0), np.linspace(1, 2, n), args=(a,), t_eval=[1.0]).y[:, -1]
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_right_hand_sides_stay_native(n):
+    def native(t, y, a):
+        return -a * np.sin(y) + np.roll(y, 1) * np.cos(t)
+
+    def loss(a, rhs=rhs):
+        return np.sum(end(a, rhs, n)**2)
+
+    same(end(1.3, n=n), end(1.3, native, n))
+    same(sciad.grad(loss)(1.3), sciad.grad(lambda a: loss(a, native))(1.3))
+    same(sciad.jvp(loss, (1.3,), (1.0,)), sciad.jvp(lambda a: loss(a, native), (1.3,), (1.0,)))
+    f = compiled(loss, 1.3)
+    assert set(names(f)) >= {"wave", "turned"}
+    assert set(names(compiled(sciad.grad(loss), 1.3))) >= {"wave", "turned", "swell"}
+
+
+def test_what_a_right_hand_side_raises():
+    with pytest.raises(Stranded, match="is beyond 0.5"):
+        end(-1.0, stranded_rhs)
+    with pytest.raises(Stranded, match="is beyond 0.5"):
+        sciad.jit(lambda a: end(a, stranded_rhs), strict=True)(-1.0)
+    assert not callbacks._raised
+
+
+def test_right_hand_sides_that_differ_in_what_cannot_be_named():
+    class Times:
+        def __init__(self, factor):
+            self.factor = factor
+
+        def __repr__(self):
+            return "Times"
+
+    scaled = Primitive("scaled", lambda y, by: by.factor * y, lambda y, by: y)
+    for factor in (1.0, -1.0):
+        by = Times(factor)
+        out = end(1.0, lambda t, y, a, by=by: scaled(y, by=by))
+        np.testing.assert_allclose(out, np.exp(factor) * np.linspace(1, 2, 3), rtol=1e-3)
