@@ -160,10 +160,6 @@ class Jitted:
         self._static_ints = False
         self._capacity = 1024
 
-    def reached(self) -> list:
-        """What it is made of, for `sciad.core.reach`."""
-        return [self.f]
-
     def __repr__(self):
         name = getattr(self.f, "__name__", repr(self.f))
         return f"<jitted {name}: {len(self._known)} signatures>"
@@ -415,9 +411,6 @@ class _Inlined:
 
     def __init__(self, f):
         self.f = f
-
-    def reached(self) -> list:
-        return [self.f]
 
     def __call__(self, *args, **kwargs):
         return tree.tree_map(_own, self.f(*args, **kwargs))

@@ -38,7 +38,7 @@ from sciad.core.errors import SciadError, at_line
 from sciad.core.graph import type_of
 from sciad.core.numbers import adopt
 from sciad.core.primitive import Interpreter, active, bind
-from sciad.core.reach import account
+from sciad.core.reach import Reach
 from sciad.core.record import record_leaves, recording
 from sciad.core.reverse import Reverse
 from sciad.core.rules import General, Tools
@@ -186,7 +186,7 @@ class _Segment:
         self.wrapped = [type(self.leaves[k]) is Array for k in self.places]
         self.handles = []
         self.written = []
-        self.before = account(f)
+        self.before = Reach({"f": f}, identity=False)
 
     def watch(self):
         """The first run; returns the operands."""
@@ -258,10 +258,11 @@ class _Segment:
         if self.known is not None:
             known, self.known = self.known, None
             return known
-        if account(self.f) != self.before:
-            raise SciadError("checkpoint: what the function closes over has changed since it ran"
-                             f"{at_line()}; it must do the same when it runs again (pass what "
-                             "changes, and random numbers, as arguments)")
+        changed = self.before.change(Reach({"f": self.f}, identity=False))
+        if changed is not None:
+            raise SciadError("checkpoint: what the function closes over has changed since it ran "
+                             f"({changed}){at_line()}; it must do the same when it runs again "
+                             "(pass what changes, and random numbers, as arguments)")
         own = len(self.places)
         inputs = [_handle(x) if flag else x
                   for x, flag in zip(values[:own], self.wrapped, strict=True)]

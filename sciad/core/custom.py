@@ -36,7 +36,7 @@ from sciad.core.errors import (
 from sciad.core.graph import Graph, Var, type_of
 from sciad.core.patterns import DENSE, through, union
 from sciad.core.primitive import active, bind
-from sciad.core.reach import account, digest, followed
+from sciad.core.reach import Reach
 from sciad.core.record import record_leaves, recording
 from sciad.core.reverse import Reverse
 from sciad.core.rules import General, Tools
@@ -107,14 +107,6 @@ class CustomRule:
         self.f = f
         self.jvp_rule = jvp
         self.vjp_rule = vjp
-
-    def account(self) -> tuple:
-        """What the function and its rules are and reach, which may change between calls."""
-        return account(*self.reached())
-
-    def reached(self) -> list:
-        """What it is made of, for `sciad.core.reach`."""
-        return [self.f, self.jvp_rule, self.vjp_rule]
 
     def __repr__(self):
         rules = [name for name in ("jvp", "vjp") if getattr(self, f"{name}_rule")]
@@ -207,9 +199,10 @@ class _Call:
         """Set what tells this call from others in the text of a graph, and the followed values
         that the rules reach besides their arguments."""
         rest = [x for k, x in enumerate(self.leaves) if k not in self.places]
-        rules = [rule for rule in (self.rule.jvp_rule, self.rule.vjp_rule) if rule is not None]
-        self.handles = [x for x in followed(*rules, *rest) if not is_plain(x)]
-        self.key = digest(self.rule.account(), account(*rest), self.structure)
+        rules = {"jvp": self.rule.jvp_rule, "vjp": self.rule.vjp_rule, "rest": rest}
+        self.handles = [x for x in Reach(rules, identity=False).followed if not is_plain(x)]
+        whole = Reach({"f": self.rule.f, **rules, "of": str(self.structure)}, identity=False)
+        self.key = whole.digest()
 
     def __eq__(self, other):
         return self is other or isinstance(other, _Call) and self.key == other.key != ""

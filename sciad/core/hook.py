@@ -8,7 +8,7 @@ from sciad.core.arguments import fitted_leaves, fitting, packed
 from sciad.core.array import Array, current
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.primitive import bind
-from sciad.core.reach import account, digest
+from sciad.core.reach import Reach
 from sciad.core.record import recording
 from sciad.core.rules import General, Tools
 
@@ -18,7 +18,12 @@ class _Hook:
 
     def __init__(self, fn, structure, places):
         self.fn, self.structure, self.places = fn, structure, places
-        self.key = digest(account(fn), places, structure) if recording() else ""
+        self.key = self.identity() if recording() else ""
+
+    def identity(self) -> str:
+        """What tells this hook from others in the text of a graph."""
+        roots = {"fn": self.fn, "of": f"{self.places} {self.structure}"}
+        return Reach(roots, identity=False).digest()
 
     def __eq__(self, other):
         return self is other or isinstance(other, _Hook) and self.key == other.key != ""

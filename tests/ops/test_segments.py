@@ -1,6 +1,6 @@
 """Loops in segments: the same values and derivatives, in the memory of two segments' worth."""
 
-import itertools
+import io
 import tracemalloc
 
 import numpy as np
@@ -172,16 +172,16 @@ def test_memory_grows_like_the_square_root(loop):
 @pytest.mark.parametrize("checkpoint", [1, 4])
 def test_each_iteration_runs_twice(checkpoint):
     """Once forwards, once more when the backward pass comes to its segment."""
-    runs = itertools.count()
+    log = io.StringIO()  # a file: what is written there is no state of the function
 
     def body(c, r):
-        next(runs)
+        log.write("run ")
         return np.sin(c) * r, None
 
     sciad.grad(lambda x: sciad.scan(body, 1.0, x, checkpoint=checkpoint)[0])(X)
-    assert next(runs) == 2 * len(X)
+    assert log.getvalue().count("run") == 2 * len(X)
     sciad.scan(body, 1.0, X, checkpoint=checkpoint)
-    assert next(runs) == 3 * len(X) + 1
+    assert log.getvalue().count("run") == 3 * len(X)
 
 
 def test_recorded_segments_store_their_starts():
