@@ -2,18 +2,20 @@
 
 fold      equations of literals are evaluated
 simplify  identities without rounding: x * 1, x - 0, -(-x), where(c, x, x), casts to the same type
+pieces    reads of what was just written, sums of padded pieces (pieces.py)
 select    a cond whose branches are a few cheap scalar operations computes both and selects
-share     equal equations are computed once
-prune     what no output needs goes, unless it may stop the program
+share     equal equations are computed once, and loops that run the same states once (loop_passes.py)
+hoist     what no iteration of a loop changes is computed before it (loop_passes.py)
+prune     what no output needs goes, unless it may stop the program; carries and rows of loops too
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-
 import numpy as np
 
+from sciad.compiler.loop_passes import hoist, share_loops, trimmed
+from sciad.compiler.pieces import pieces
+from sciad.compiler.rewriting import inlined, params_key, rewritten, stops
 from sciad.core.graph import Atom, Equation, Graph, Literal, Var, output_types
 from sciad.core.structure import Control
 from sciad.ops import control, elementwise, shape
@@ -23,35 +25,16 @@ _MOST_FOLDED = 1024
 
 def optimise(graph: Graph) -> Graph:
     """All passes, in order."""
-    return prune(share(select(simplify(fold(graph)))))
+    graph = share(pieces(select(simplify(fold(graph)))))
+    return prune(share(hoist(prune(share_loops(graph)))))
 
 
 def tidy(graph: Graph) -> Graph:
     """The passes that leave derivatives as they are."""
-    return prune(share(simplify(fold(graph))))
+    return prune(share_loops(share(pieces(simplify(fold(graph))))))
 
 
 Control.simplify = tidy
-
-
-def _rewritten(graph: Graph, rewrite: Callable, whole: Callable | None = None) -> Graph:
-    """Each equation through ``rewrite(equation)``: atoms that replace its outputs, or None to keep
-    it. Bodies of control flow first, through `whole` if given."""
-    inner = whole or (lambda body: _rewritten(body, rewrite))
-    names: dict[Var, Atom] = {}
-    equations = []
-    for equation in graph.equations:
-        inputs = [names.get(x, x) if type(x) is Var else x for x in equation.inputs]
-        params = {key: inner(value) if isinstance(value, Graph) else value
-                  for key, value in equation.params.items()}
-        new = Equation(equation.primitive, inputs, equation.outputs, params, equation.line)
-        atoms = rewrite(new)
-        if atoms is None:
-            equations.append(new)
-        else:
-            names.update(zip(equation.outputs, atoms, strict=True))
-    outputs = [names.get(x, x) if type(x) is Var else x for x in graph.outputs]
-    return Graph(graph.inputs, equations, outputs)
 
 
 def fold(graph: Graph) -> Graph:
@@ -70,12 +53,14 @@ def fold(graph: Graph) -> Graph:
             return None
         return literals
 
-    return _rewritten(graph, rewrite)
+    return rewritten(graph, rewrite)
 
 
 def _is(x: Atom, value: float) -> bool:
-    return type(x) is Literal and not x.type.shape and x.value == value and (
-        value != 0 or not np.signbit(x.value))
+    """Whether an atom is this number, in all its entries."""
+    if type(x) is not Literal or not x.type.size or np.ravel(x.value)[0] != value:
+        return False
+    return bool(np.all(x.value == value)) and (value != 0 or not np.signbit(x.value).any())
 
 
 def simplify(graph: Graph) -> Graph:
@@ -89,7 +74,7 @@ def simplify(graph: Graph) -> Graph:
             return None
         return [atom]
 
-    return _rewritten(graph, rewrite)
+    return rewritten(graph, rewrite)
 
 
 def _simpler(equation: Equation, makers) -> Atom | None:
@@ -157,7 +142,7 @@ def _selected(cond: Equation, equations: list[Equation]) -> list[Atom] | None:
     predicate, *operands = cond.inputs
     if type(predicate) is Literal:
         chosen = cond.params["true" if predicate.value else "false"]
-        return _inlined(chosen, operands, equations)
+        return inlined(chosen, operands, equations)
     graphs = [cond.params["true"], cond.params["false"]]
     body = [equation for graph in graphs for equation in graph.equations]
     values = [out for equation in body for out in equation.outputs] + list(cond.outputs)
@@ -168,25 +153,10 @@ def _selected(cond: Equation, equations: list[Equation]) -> list[Atom] | None:
              for a, b in zip(graphs[0].outputs, graphs[1].outputs, strict=True)]
     if kinds != [out.type.strong() for out in cond.outputs]:
         return None
-    first, second = (_inlined(graph, operands, equations) for graph in graphs)
+    first, second = (inlined(graph, operands, equations) for graph in graphs)
     for out, a, b in zip(cond.outputs, first, second, strict=True):
         equations.append(Equation(elementwise.where, [predicate, a, b], [out], {}, cond.line))
     return list(cond.outputs)
-
-
-def _inlined(graph: Graph, operands, equations: list[Equation]) -> list[Atom]:
-    """The results of a graph, its equations written out with variables of their own."""
-    names: dict[Var, Atom] = dict(zip(graph.inputs, operands, strict=True))
-
-    def read(atom):
-        return names[atom] if type(atom) is Var else atom
-
-    for equation in graph.equations:
-        outputs = [Var(out.type) for out in equation.outputs]
-        equations.append(Equation(equation.primitive, list(map(read, equation.inputs)), outputs,
-                                  equation.params, equation.line))
-        names.update(zip(equation.outputs, outputs, strict=True))
-    return list(map(read, graph.outputs))
 
 
 def share(graph: Graph) -> Graph:
@@ -198,60 +168,18 @@ def _share(graph: Graph, digests: dict, effects: dict) -> Graph:
     known: dict[tuple, tuple[Var, ...]] = {}
 
     def rewrite(equation):
-        if _stops(equation, effects):
+        if stops(equation, effects):
             return None
         key = (equation.primitive, tuple(map(_key, equation.inputs)),
-               _params_key(equation, digests))
+               params_key(equation, digests))
         before = known.setdefault(key, equation.outputs)
         return None if before is equation.outputs else before
 
-    return _rewritten(graph, rewrite, lambda body: _share(body, digests, effects))
+    return rewritten(graph, rewrite, lambda body: _share(body, digests, effects))
 
 
 def _key(atom: Atom):
     return atom if type(atom) is Var else (atom.type, atom.digest())
-
-
-def _params_key(equation: Equation, digests: dict) -> str:
-    return "" if not equation.params else repr(
-        [(k, _digest(v, digests) if isinstance(v, Graph) else v)
-         for k, v in equation.params.items()])
-
-
-def _digest(graph: Graph, known: dict[int, tuple[Graph, str]]) -> str:
-    """What a body does, as a short text. Each body is read once: an outer one takes the inner
-    ones by their digests."""
-    if id(graph) in known:
-        return known[id(graph)][1]
-    numbers = {var: k for k, var in enumerate(graph.inputs)}
-
-    def name(atom):
-        return str(numbers[atom]) if type(atom) is Var else f"{kind(atom.type)}:{atom.digest()}"
-
-    def kind(type):
-        return f"{type.dtype.str}{type.shape}{type.weak:d}"
-
-    lines = [" ".join(kind(var.type) for var in graph.inputs)]
-    for equation in graph.equations:
-        lines.append(f"{equation.primitive.name} {_params_key(equation, known)} "
-                     f"{' '.join(map(name, equation.inputs))}")
-        for out in equation.outputs:
-            numbers[out] = len(numbers)
-    lines.append(" ".join(map(name, graph.outputs)))
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    known[id(graph)] = graph, digest
-    return digest
-
-
-def _stops(equation: Equation, known: dict[int, tuple[Graph, bool]]) -> bool:
-    """Whether an equation may stop the program; `known` keeps the answers for bodies."""
-    return equation.primitive.effect or any(_body_stops(g, known) for g in equation.graphs())
-
-
-def _body_stops(graph: Graph, known: dict[int, tuple[Graph, bool]]) -> bool:
-    if id(graph) not in known:
-        known[id(graph)] = graph, any(_stops(equation, known) for equation in graph.equations)
-    return known[id(graph)][1]
 
 
 def prune(graph: Graph) -> Graph:
@@ -263,10 +191,12 @@ def _prune(graph: Graph, effects) -> Graph:
     needed = {x for x in graph.outputs if type(x) is Var}
     kept = []
     for equation in reversed(graph.equations):
-        if not any(out in needed for out in equation.outputs) and not _stops(equation, effects):
+        if not any(out in needed for out in equation.outputs) and not stops(equation, effects):
             continue
         if equation.primitive is control.cond_p:
             equation = _pruned_cond(equation, needed, effects)
+        elif equation.primitive in (control.scan_p, control.while_p):
+            equation = trimmed(equation, needed, lambda body: _prune(body, effects))
         elif any(equation.graphs()):
             params = {k: _prune(v, effects) if isinstance(v, Graph) else v
                       for k, v in equation.params.items()}
