@@ -23,6 +23,7 @@ from sciad.compiler.callbacks import (
 from sciad.compiler.loops import Name
 from sciad.compiler.outline import outlined
 from sciad.compiler.values import (
+    CHEAP,
     DEEPEST,
     KINDS,
     SMALL,
@@ -238,6 +239,7 @@ def _keep(em: Emitter, value: Value, uses: int) -> Value:
         return value
     if size_of(value.shape) <= SMALL:
         return em.scalars(value)
-    if type(value) is Virtual and (value.computed and uses > 1 or value.depth > DEEPEST):
+    if type(value) is Virtual and (value.computed and uses > 1 and value.cost > CHEAP
+                                   or value.depth > DEEPEST):
         return em.to_buffer(value)
     return value

@@ -8,6 +8,7 @@ import numpy as np
 
 from sciad.compiler.loops import Const, Expr, Op
 from sciad.compiler.lower import LOWERINGS, lowering
+from sciad.compiler.ranges import joined_cuts
 from sciad.compiler.scalars import KIND, TABLE
 from sciad.compiler.values import (
     SMALL,
@@ -18,6 +19,7 @@ from sciad.compiler.values import (
     Value,
     Virtual,
     convert,
+    cost_of,
     depth_of,
     index,
     kind_of,
@@ -49,8 +51,9 @@ TESTS = {e.isfinite: "isfinite", e.isnan: "isnan", e.isinf: "isinf"}
 
 
 def apply(em: Emitter, step, operands: tuple[Value, ...],
-          scalar: Callable[..., Expr]) -> list[Value]:
-    """An elementwise function of values: entry by entry if small, else virtual."""
+          scalar: Callable[..., Expr], price: int = 1) -> list[Value]:
+    """An elementwise function of values: entry by entry if small, else virtual. `price`: what the
+    function costs, in additions."""
     shape, kind = step.out()
     if size_of(shape) <= SMALL:
         parts = [_spread(em, value, shape) for value in operands]
@@ -70,7 +73,9 @@ def apply(em: Emitter, step, operands: tuple[Value, ...],
     if all(size_of(v.shape) == 1 or v.shape == shape and _has_flat(v) for v in ready):
         def flat(i):
             return combined([em.element(v, i if v.shape == shape else index(0)) for v in ready])
-    return [Virtual(shape, kind, at, flat, depth=depth_of(*ready))]
+    cuts = joined_cuts(shape, ready)
+    return [Virtual(shape, kind, at, flat if cuts is None else None, depth=depth_of(*ready),
+                    cost=cost_of(*ready) + price, cuts=cuts)]
 
 
 def _has_flat(value: Value) -> bool:
@@ -116,6 +121,9 @@ def _register_table():
 ON_TRUTH = {"add": "or", "max": "or", "mul": "and", "min": "and"}
 """What arithmetic means on truth values."""
 
+LIGHT = ("add", "sub", "mul", "neg", "abs", "max", "min", "and", "or")
+"""Operations that cost next to nothing."""
+
 WHOLE = ("floor", "ceil", "trunc", "abs")
 """Operations that leave integers (abs: truth values) as they are."""
 
@@ -136,7 +144,8 @@ def _arithmetic(name):
         if KIND[kind] not in TABLE[name].takes:
             raise Unsupported(f"no native form of {name} of {kind} ({step.equation.where})")
         return apply(em, step, operands,
-                     lambda *xs: Op(name, tuple(convert(x, kind) for x in xs)))
+                     lambda *xs: Op(name, tuple(convert(x, kind) for x in xs)),
+                     1 if name in LIGHT else 100)
 
     return lower
 
@@ -193,7 +202,7 @@ def _square(em, step, x):
 def _reciprocal(em, step, x):
     if x.kind[0] != "f":
         raise Unsupported(f"no native form of reciprocal of integers ({step.equation.where})")
-    return apply(em, step, (x,), lambda a: Const(1, a.type) / a)
+    return apply(em, step, (x,), lambda a: Const(1, a.type) / a, 100)
 
 
 @lowering(e.imag)
@@ -217,7 +226,7 @@ def _integer_power(em, step, x):
             return Op("pow", (a, Const(n, kind)))
         return _whole_power(em, a, n)
 
-    return apply(em, step, (x,), scalar)
+    return apply(em, step, (x,), scalar, 2 if 1 <= n <= 3 else 100)
 
 
 def _whole_power(em: Emitter, a: Expr, n: int) -> Expr:

@@ -95,8 +95,8 @@ def _to_scalar(em: Emitter, x: Value, kind, start, combine) -> Name:
         with em.loop(size_of(x.shape)) as i:
             em.emit(ir.Assign(total.name, combine(total, convert(em.element(x, i), kind))))
     else:
-        with em.loops(x.shape) as indices:
-            em.emit(ir.Assign(total.name, combine(total, convert(em.at(x, indices), kind))))
+        em.each(x.shape, x.cuts, lambda indices: em.emit(
+            ir.Assign(total.name, combine(total, convert(em.at(x, indices), kind)))))
     return em.snapshot(total)
 
 
@@ -108,11 +108,15 @@ def _to_array(em: Emitter, x: Value, axes, out_shape, kind, start, combine) -> V
     kept = [k for k in range(len(x.shape)) if k not in axes]
     last_kept = (len(x.shape) - 1) in kept
     order = kept + list(axes) if not last_kept else [*axes, *kept]
-    with em.loops([x.shape[k] for k in order]) as moved:
+    cuts = getattr(x, "cuts", None)
+
+    def visit(moved):
         indices = [moved[order.index(k)] for k in range(len(x.shape))]
         place = em.let(flat_index(out_shape, [indices[k] for k in kept]))
         entry = convert(em.at(x, tuple(indices)), kind)
         em.emit(ir.Store(out.name, place, combine(ir.Load(out.name, place), entry)))
+
+    em.each([x.shape[k] for k in order], cuts and tuple(cuts[k] for k in order), visit)
     return em.scalars(out) if size_of(out_shape) <= SMALL else out
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from sciad.compiler import loops as ir
 from sciad.compiler.loops import Const, Expr, Op
 from sciad.compiler.lower import lowering
+from sciad.compiler.pieces_of import joined, replaced
+from sciad.compiler.ranges import moved_cuts
 from sciad.compiler.values import (
     SMALL,
     Buffer,
@@ -16,6 +18,7 @@ from sciad.compiler.values import (
     Value,
     Virtual,
     convert,
+    cost_of,
     depth_of,
     flat_index,
     index,
@@ -23,6 +26,9 @@ from sciad.compiler.values import (
     unflatten_index,
 )
 from sciad.ops import indexing, shape
+
+MOST_JOINED = 8
+"""Parts that a virtual value may be joined of; more are written to memory one after the other."""
 
 OUT_OF_RANGE = IndexError("index out of range in compiled code")
 
@@ -36,7 +42,8 @@ def moved(em: Emitter, step, x: Value, source) -> list[Value]:
     x = em.addressable(x)
     computed = type(x) is Virtual and x.computed
     return [Virtual(out_shape, kind, lambda indices: em.at(x, source(indices)), None, computed,
-                    depth_of(x))]
+                    depth_of(x), cost_of(x),
+                    moved_cuts(getattr(x, "cuts", None), out_shape, source))]
 
 
 @lowering(shape.reshape_p)
@@ -47,11 +54,28 @@ def _reshape(em, step, x):
     if type(x) is Buffer:
         return [Buffer(out_shape, kind, x.name, x.owned and step.reusable[0])]
 
+    if x.cuts:
+        return _reshaped(em, step, x)
+
     def flat(i):
         return em.element(x, i)
 
     return [Virtual(out_shape, kind, lambda indices: flat(flat_index(out_shape, indices)), flat,
-                    x.computed, depth_of(x))]
+                    x.computed, depth_of(x), cost_of(x))]
+
+
+def _reshaped(em: Emitter, step, x: Virtual) -> list[Value]:
+    """A value joined of pieces in another shape: the same pieces if only axes of extent 1 come or
+    go, else it is computed."""
+    out_shape, kind = step.out()
+    if [n for n in out_shape if n != 1] != [n for n in x.shape if n != 1]:
+        return [Buffer(out_shape, kind, em.to_buffer(x).name, owned=True)]
+
+    def source(indices):
+        rest = iter([i for n, i in zip(out_shape, indices, strict=True) if n != 1])
+        return tuple(index(0) if n == 1 else next(rest) for n in x.shape)
+
+    return moved(em, step, x, source)
 
 
 @lowering(shape.transpose_p)
@@ -89,6 +113,8 @@ def _concatenate(em, step, *parts):
     axis = step.params["axis"]
     if size_of(out_shape) <= SMALL:
         return [_joined_scalars(em, parts, out_shape, kind, axis)]
+    if len(parts) <= MOST_JOINED:
+        return [joined(em, list(parts), out_shape, kind, axis)]
     out = em.buffer(out_shape, kind)
     start = 0
     for part in parts:
@@ -172,6 +198,23 @@ class Index:
                 out.append(self._dynamic(next(arrays), block, extent))
         return tuple(out)
 
+    def box(self) -> list[tuple[int, int, bool]] | None:
+        """Where the piece stands on each axis of the whole: start, stop, and whether the piece
+        has that axis. None if it is no box."""
+        if self.arrays or any(entry is None for entry in self.entries):
+            return None
+        out = []
+        for entry, extent in zip(self.entries, self.whole, strict=True):
+            if type(entry) is int:
+                place = entry % extent if -extent <= entry < extent else _no(extent)
+                out.append((place, place + 1, False))
+                continue
+            start, stop, stride = entry.indices(extent)
+            if stride != 1:
+                return None
+            out.append((start, stop, True))
+        return out
+
     def _dynamic(self, array: Value, block, extent) -> Expr:
         place = convert(self.em.at(array, tuple(block[len(block) - len(array.shape):])), "i64")
         if type(place) is Const and -extent <= place.value < extent:
@@ -246,11 +289,17 @@ def _static(where: Index, indices):
     return out
 
 
-def _update(em, step, x, v, operands, combine) -> list[Value]:
+def _update(em, step, x, v, operands, adds: bool) -> list[Value]:
     """A copy of x (x itself if this is its last use) with a piece changed."""
     out_shape, kind = step.out()
     where = Index(em, step.params["spec"], operands, x.shape)
     piece = where.shape()
+
+    def combine(old, new):
+        return old + new if adds else new
+
+    if len(v.shape) > len(piece):
+        v = _without_axes(em, v, len(v.shape) - len(piece))
     if size_of(piece) == 0:
         return [_converted(em, x, out_shape, kind)]
     if size_of(out_shape) <= SMALL and not where.arrays:
@@ -261,6 +310,9 @@ def _update(em, step, x, v, operands, combine) -> list[Value]:
             entries[place] = em.let(convert(combine(convert(entries[place], kind),
                                                     convert(v_entries[k], kind)), kind))
         return [Scalars(out_shape, kind, [convert(entry, kind) for entry in entries])]
+    box = where.box() if 2 * size_of(piece) >= size_of(out_shape) else None
+    if box is not None and x.kind == kind:
+        return [replaced(em, x, em.addressable(v), box, adds, kind)]
     v = em.forced(em.addressable(v))
     if step.reusable[0] and x.kind == kind:
         out = x
@@ -273,6 +325,14 @@ def _update(em, step, x, v, operands, combine) -> list[Value]:
         old = ir.Load(out.name, place)
         em.emit(ir.Store(out.name, place, combine(old, entry)))
     return [out]
+
+
+def _without_axes(em: Emitter, v: Value, many: int) -> Value:
+    """A value without its first axes, of extent 1."""
+    v = em.settled(v)
+    if type(v) is Scalars:
+        return Scalars(v.shape[many:], v.kind, v.entries)
+    return Buffer(v.shape[many:], v.kind, v.name)
 
 
 def _converted(em, x, shape, kind) -> Value:
@@ -310,9 +370,9 @@ def _broadcast_entries(em, v, piece):
 
 @lowering(indexing.index_set_p)
 def _index_set(em, step, x, v, *operands):
-    return _update(em, step, x, v, operands, lambda old, new: new)
+    return _update(em, step, x, v, operands, adds=False)
 
 
 @lowering(indexing.index_add_p)
 def _index_add(em, step, x, v, *operands):
-    return _update(em, step, x, v, operands, lambda old, new: old + new)
+    return _update(em, step, x, v, operands, adds=True)

@@ -4,7 +4,7 @@ fold      equations of literals are evaluated
 simplify  identities without rounding: x * 1, x - 0, -(-x), where(c, x, x), casts to the same type
 pieces    reads of what was just written, sums of padded pieces (pieces.py)
 select    a cond whose branches are a few cheap scalar operations computes both and selects
-share     equal equations are computed once, and loops that run the same states once (loop_passes.py)
+share     equal equations are computed once; loops over the same states run once (loop_passes.py)
 hoist     what no iteration of a loop changes is computed before it (loop_passes.py)
 prune     what no output needs goes, unless it may stop the program; carries and rows of loops too
 """

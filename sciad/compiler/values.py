@@ -17,6 +17,7 @@ import numpy as np
 
 from sciad.compiler import loops as ir
 from sciad.compiler.loops import Const, Expr, Name
+from sciad.compiler.ranges import Bounds, Cuts, bounds, parts
 from sciad.core.errors import SciadError
 from sciad.core.graph import Literal, Type
 
@@ -72,7 +73,8 @@ class Buffer:
 class Virtual:
     """`at(indices)` is the entry; `flat(i)`, where there is one, the i-th in C order. `computed`
     tells an expression that costs something from one that only moves entries; `depth` counts the
-    operations between it and memory."""
+    operations between it and memory, `cost` those that an entry takes. `cuts`: where its pieces
+    end, on each axis (ranges.py)."""
 
     shape: tuple[int, ...]
     kind: str
@@ -80,6 +82,8 @@ class Virtual:
     flat: Callable[[Expr], Expr] | None = None
     computed: bool = True
     depth: int = 1
+    cost: int = 1000
+    cuts: Cuts | None = None
 
 
 Value = Scalars | Buffer | Virtual
@@ -91,6 +95,15 @@ DEEPEST = 32
 def depth_of(*values: Value) -> int:
     """The depth of a virtual value made from these."""
     return 1 + max((x.depth for x in values if type(x) is Virtual), default=0)
+
+
+CHEAP = 2
+"""The cost up to which an entry is computed again where it is used again, rather than stored."""
+
+
+def cost_of(*values: Value) -> int:
+    """What an entry of each of these costs together."""
+    return sum(x.cost for x in values if type(x) is Virtual)
 
 
 def flat_index(shape: tuple[int, ...], indices: Sequence[Expr]) -> Expr:
@@ -146,6 +159,7 @@ class Emitter:
     inline: bool = False
     linked: bool = False
     inlinable: bool = False
+    ranges: dict[str, Bounds] = field(default_factory=dict)
     count: int = 0
     dead: bool = False
 
@@ -162,6 +176,8 @@ class Emitter:
             return expr
         name = self.fresh()
         self.block.append(ir.Let(name, expr))
+        if expr.type == "i64" and (found := bounds(expr, self.ranges)):
+            self.ranges[name] = found
         return Name(name, expr.type)
 
     def snapshot(self, var: Name) -> Name:
@@ -201,9 +217,37 @@ class Emitter:
             return
         name = self.fresh("i")
         stop = index(extent) if isinstance(extent, int) else extent
+        if type(stop) is Const:
+            self.ranges[name] = (0, stop.value - 1)
         with self.nested() as body:
             yield Name(name, "i64")
         self.emit(ir.Loop(name, index(0), stop, body, reverse, parallel))
+
+    def part(self, start: int, stop: int, visit: Callable, parallel: bool) -> None:
+        """``visit(i)`` for start <= i < stop."""
+        if stop - start == 1:
+            visit(index(start))
+            return
+        name = self.fresh("i")
+        self.ranges[name] = (start, stop - 1)
+        with self.nested() as body:
+            visit(Name(name, "i64"))
+        self.emit(ir.Loop(name, index(start), index(stop), body, False, parallel))
+
+    def each(self, shape: Sequence[int], cuts: Cuts | None, visit: Callable,
+             parallel: bool = False) -> None:
+        """``visit(indices)`` in nested loops over a shape, cut where pieces end."""
+        self._each(tuple(shape), cuts or ((),) * len(shape), (), visit, parallel)
+
+    def _each(self, shape, cuts, before, visit, parallel):
+        if len(before) == len(shape):
+            visit(before)
+            return
+        axis = len(before)
+        for start, stop, sure in parts(shape[axis], cuts[axis]):
+            rest = cuts if sure else ((),) * len(shape)
+            self.part(start, stop, lambda i, rest=rest: self._each(
+                shape, rest, (*before, i), visit, parallel), parallel)
 
     @contextmanager
     def loops(self, shape: Sequence[int], parallel: bool = False):
@@ -322,9 +366,11 @@ class Emitter:
             with self.loop(size_of(value.shape), parallel=True) as i:
                 self.emit(ir.Store(out, _plus(offset, i), self.element(value, i)))
         else:
-            with self.loops(value.shape, parallel=True) as indices:
+            def visit(indices):
                 place = flat_index(value.shape, indices)
                 self.emit(ir.Store(out, _plus(offset, place), value.at(indices)))
+
+            self.each(value.shape, value.cuts, visit, parallel=True)
 
 
 FIRST_STATUS = 2000
