@@ -74,11 +74,11 @@ def replaced(em: Emitter, x: Value, v: Value, box, adds: bool, kind: str) -> Vir
     x = em.addressable(x)
     shape = x.shape
 
-    def piece(indices):
+    def piece(indices, old):
         places = tuple(clamped(_minus(i, start), stop - start, em.ranges)
                        for i, (start, stop, kept) in zip(indices, box, strict=True) if kept)
         new = convert(em.at(v, places[len(places) - len(v.shape):]), kind)
-        return em.let(em.at(x, indices) + new) if adds else new
+        return em.let(old + new) if adds else new
 
     def at(indices):
         tests = [_inside(em, i, start, stop)
@@ -86,12 +86,14 @@ def replaced(em: Emitter, x: Value, v: Value, box, adds: bool, kind: str) -> Vir
         if any(test is False for test in tests):
             return em.at(x, indices)
         tests = [test for test in tests if test is not True]
+        old = em.at(x, indices) if tests or adds else None
+        new = piece(indices, old)
         if not tests:
-            return piece(indices)
+            return new
         here = tests[0]
         for test in tests[1:]:
-            here = Op("and", (here, test))
-        return em.let(Op("select", (em.let(here), piece(indices), em.at(x, indices))))
+            here = em.let(Op("and", (here, test)))
+        return em.let(Op("select", (here, new, old)))
 
     cuts = [set(each) for each in getattr(x, "cuts", None) or [()] * len(shape)]
     axes = [k for k, (*_, kept) in enumerate(box) if kept]
