@@ -15,7 +15,7 @@ def nothing():
 
 
 def measure():
-    """Each package in a process of its own, in turns; the first turn fills the disk's cache."""
+    """Each package in a process of its own, in turns; the first turn warms the disk."""
     measured = Measured(times={"import sciad": [], "scipy.linalg": []})
     packages = {"import sciad": "sciad", "scipy.linalg": PEER}
     with tempfile.TemporaryDirectory() as folder:
