@@ -41,6 +41,7 @@ from sciad.compiler.values import (
     Unsupported,
     Value,
     convert,
+    has_kind,
     index,
     size_of,
 )
@@ -204,7 +205,7 @@ class Callback:
 
 
 def _c_type(kind: Type):
-    if kind.shape or kind.dtype.name not in KINDS:
+    if kind.shape or not has_kind(kind.dtype):
         return ctypes.c_void_p
     return ctypes.c_double if kind.dtype.kind == "f" else ctypes.c_int64
 
@@ -220,7 +221,7 @@ def _view(kind: Type) -> Callable[[int], np.ndarray]:
 
 def _reader(kind: Type) -> Callable[[Any], Any]:
     """What makes an operand: a number, or an array of its own."""
-    if not kind.shape and kind.dtype.name in KINDS:
+    if not kind.shape and has_kind(kind.dtype):
         return (lambda x: x) if kind.weak else kind.dtype.type
     view = _view(kind)
     return lambda address: view(address).copy()[()]
@@ -253,7 +254,7 @@ def _writer(kind: Type, label: str) -> Callable[[int, Any], None]:
 
 def must_call_back(equation: Equation) -> bool:
     """Whether an equation has to do with dtypes that native code does not compute with."""
-    return any(atom.type.dtype.name not in KINDS for atom in (*equation.inputs, *equation.outputs))
+    return not all(has_kind(x.type.dtype) for x in (*equation.inputs, *equation.outputs))
 
 
 def may_call_back(equation: Equation) -> bool:

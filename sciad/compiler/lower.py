@@ -33,6 +33,7 @@ from sciad.compiler.values import (
     Unsupported,
     Value,
     Virtual,
+    has_kind,
     index,
     kind_of,
     size_of,
@@ -127,7 +128,7 @@ def lower(graph: Graph, name: str = "kernel", inline: bool = False) -> Lowered:
 
 def _odd(dtype) -> bool:
     """Whether native code only hands on values of this dtype."""
-    return dtype.name not in KINDS and not dtype.hasobject
+    return not (has_kind(dtype) or dtype.hasobject)
 
 
 def _store_outputs(em: Emitter, graph: Graph, outs: list[Value]):
@@ -190,7 +191,7 @@ def _lowered(em: Emitter, step: Step, operands: list[Value]) -> list[Value]:
     """The values of an equation's outputs: by its native form, else by a call back."""
     equation = step.equation
     function = _native_form(equation.primitive)
-    refusal = Unsupported(f"no native form of {equation.primitive} ({equation.where})")
+    refusal: Unsupported | None = None
     if function is not None and not (must_call_back(equation) and may_call_back(equation)):
         mark = em.mark()
         try:
@@ -199,7 +200,7 @@ def _lowered(em: Emitter, step: Step, operands: list[Value]) -> list[Value]:
             em.back_to(mark)
             refusal = error
     if not may_call_back(equation):
-        raise refusal
+        raise refusal or Unsupported(f"no native form of {equation.primitive} ({equation.where})")
     return call_back(em, equation, operands)
 
 

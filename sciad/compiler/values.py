@@ -43,6 +43,12 @@ def kind_of(dtype: np.dtype) -> str:
     return kind
 
 
+@lru_cache(maxsize=64)
+def has_kind(dtype: np.dtype) -> bool:
+    """Whether native code computes with a dtype."""
+    return dtype.name in KINDS
+
+
 def size_of(shape: Sequence[int]) -> int:
     size = 1
     for extent in shape:
