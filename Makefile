@@ -36,6 +36,7 @@ docs: .venv/.ready-docs
 bench: .venv/.ready-bench
 	$(BIN)/python -m benchmarks slice
 	$(BIN)/python -m benchmarks engine
+	$(BIN)/python -m benchmarks compiler
 
 clean:
 	rm -rf .venv docs/_build docs/gallery docs/reference/generated
