@@ -18,7 +18,7 @@ from sciad.core.array import FUNCTIONS, UFUNC_METHODS, UFUNCS, Array
 
 FAMILIES = {
     "arranging": ("shaping", "arranging", "joining", "padding", "creation"),
-    "picking": ("selection", "picking", "sorting", "sets"),
+    "picking": ("selection", "picking", "sorting", "sets", "asking"),
     "reductions": ("reductions", "nans", "quantiles", "histograms"),
     "products": ("products",),
     "calculus": ("calculus", "polynomials", "making", "emath"),
@@ -74,7 +74,7 @@ def rows(found):
     groups = defaultdict(list)
     for name, finding in found.items():
         groups[answers(finding)].append(name)
-    rank = {"yes": "0", "value only": "1", "no": "2", "–": "3"}
+    rank = {"yes": "0", "value only": "1", "called back": "2", "no": "3", "–": "4"}
     order = sorted(groups, key=lambda a: (a[0] != "yes", a[0], rank[a[2]], a[1]))
     return [(sorted(groups[answer]), *answer) for answer in order]
 
@@ -89,8 +89,7 @@ def answers(finding):
     if finding.fixed:
         derivative += f", except by the {ordinals(finding.fixed)}"
     turned = "" if derivative == "constant" else finding.complex
-    compiled = {"value": "value only"}.get(finding.compiled, finding.compiled)
-    return derivative, turned or "–", compiled
+    return derivative, turned or "–", finding.compiled
 
 
 def ordinals(places):

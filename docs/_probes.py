@@ -13,8 +13,7 @@ import numpy as np
 import scipy.special
 
 import sciad
-from sciad.compiler.lower import lower
-from sciad.compiler.passes import optimise
+from sciad.compiler.native import lower, optimise  # with all native forms registered
 from sciad.compiler.values import Unsupported
 from sciad.core import tree
 from sciad.core.errors import SciadError
@@ -68,7 +67,7 @@ SPECIAL = {
     "numpy.putmask": (V, MASK, W), "numpy.quantile": (V, 0.3),
     "numpy.ravel_multi_index": ((KEYS, KEYS), (3, 3)), "numpy.real": (V,),
     "numpy.reshape": (WIDE, (3, 2)), "numpy.resize": (V, (2, 3)), "numpy.rollaxis": (WIDE, 1),
-    "numpy.rot90": (M,), "numpy.searchsorted": (TIMES, V),
+    "numpy.roll": (V, 1), "numpy.rot90": (M,), "numpy.searchsorted": (TIMES, V),
     "numpy.select": ([V > 0.5, V < 0.2], [V, W]), "numpy.split": (V, 3), "numpy.stack": ([V, W],),
     "numpy.swapaxes": (WIDE, 0, 1), "numpy.take_along_axis": (V, KEYS, 0),
     "numpy.tensordot": (M, M, 1), "numpy.tile": (V, 2), "numpy.trace": (M,),
@@ -256,11 +255,16 @@ def _complex(function, args, free):
 
 
 def _compiled(probe):
-    """Whether value and derivative have machine code; "value" if only the value has."""
+    """Whether value and derivative have machine code, or which of them is called back."""
 
     def native(function):
+        lowered = lower(optimise(record(function, *probe.values).graph))
+        if lowered.callbacks:
+            raise Unsupported(", ".join(lowered.callbacks))
+
+    def compiles(function):
         lower(optimise(record(function, *probe.values).graph))
 
     if not works(native, probe):
-        return "no"
-    return "yes" if works(native, probe.pulled) else "value"
+        return "called back" if works(compiles, probe) else "no"
+    return "yes" if works(native, probe.pulled) else "value only"

@@ -186,6 +186,7 @@ from sciad.numpy.arranging import (
     tril,
     triu,
 )
+from sciad.numpy.asking import allclose, array_equal
 from sciad.numpy.calculus import (
     convolve,
     correlate,
@@ -350,9 +351,7 @@ from sciad.numpy.reductions import (
     var,
 )
 from sciad.numpy.selection import (
-    allclose,
     angle,
-    array_equal,
     clip,
     imag,
     iscomplexobj,

@@ -25,6 +25,7 @@ from numpy.linalg import LinAlgError
 from sciad.core.array import plain
 from sciad.core.errors import ArgumentError, NoRuleError, at_line
 from sciad.numpy import products
+from sciad.numpy.asking import matrix_rank
 from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.norms import cond, matrix_norm, norm, singular_values, vector_norm
 from sciad.numpy.products import multi_dot
@@ -264,12 +265,6 @@ def _hermitian_svd(a, compute_uv):
 @implements(np.linalg.svdvals)
 def svdvals(x):
     return singular_values(_matrix(x, "svdvals"))
-
-
-@implements(np.linalg.matrix_rank)
-def matrix_rank(A, tol=None, hermitian=False, *, rtol=None):
-    return np.linalg.matrix_rank(plain(as_array(A), "np.linalg.matrix_rank"), tol, hermitian,
-                                 rtol=rtol)
 
 
 # --- products -------------------------------------------------------------------------------------

@@ -70,15 +70,3 @@ def isrealobj(x):
 @implements(np.result_type)
 def result_type(*arrays_and_dtypes):
     return np.result_type(*(x.dtype if isinstance(x, Array) else x for x in arrays_and_dtypes))
-
-
-@implements(np.allclose)
-def allclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
-    a, b = (plain(as_array(x), "np.allclose") for x in (a, b))
-    return np.allclose(a, b, rtol, atol, equal_nan)
-
-
-@implements(np.array_equal)
-def array_equal(a1, a2, equal_nan=False):
-    a1, a2 = (plain(as_array(x), "np.array_equal") for x in (a1, a2))
-    return np.array_equal(a1, a2, equal_nan)

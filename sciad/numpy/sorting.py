@@ -142,8 +142,7 @@ def _plain(x, name):
     return plain(x, name) if isinstance(x, Array) else x
 
 
-for _original in [np.argwhere, np.flatnonzero, np.count_nonzero, np.lexsort, np.isin,
-                  np.array_equiv, np.nanargmax, np.nanargmin, np.shares_memory,
+for _original in [np.argwhere, np.flatnonzero, np.lexsort, np.shares_memory,
                   np.may_share_memory, np.can_cast,
                   np.unravel_index, np.ravel_multi_index, np.min_scalar_type, np.common_type,
                   np.tril_indices_from, np.triu_indices_from, np.diag_indices_from,
