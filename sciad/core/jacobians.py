@@ -24,6 +24,7 @@ from sciad.core import tree
 from sciad.core.arguments import differentiable, one_array, places_of
 from sciad.core.array import plain
 from sciad.core.backend import asnumpy
+from sciad.core.compressed import sparse_hessian, sparse_jacobian
 from sciad.core.errors import ArgumentError, LostGradientError, at_line
 from sciad.core.graph import Type, type_of
 from sciad.core.linearize import linearized
@@ -39,7 +40,7 @@ _FEW = 8
 
 
 def jacobian(f: Callable, argnums: int | Sequence[int] = 0, mode: str = "auto",
-             has_aux: bool = False) -> Callable:
+             has_aux: bool = False, sparsity: Any = None) -> Callable:
     """The Jacobian of a function of arrays, or of containers of them.
 
     Parameters
@@ -53,6 +54,11 @@ def jacobian(f: Callable, argnums: int | Sequence[int] = 0, mode: str = "auto",
         ``auto`` takes forward mode unless the results have fewer entries than the arguments.
     has_aux : bool
         Whether `f` returns ``(out, aux)``; the result is then ``(jacobian, aux)``.
+    sparsity : {None, "auto"}, scipy.sparse array or boolean matrix
+        ``auto`` reads the pattern off the program, as `sciad.sparsity` does; columns (or rows,
+        where that takes fewer) that share no row are then computed together, by one product with
+        a vector for each of a few colours. A pattern of shape ``(out.size, x.size)`` may be given
+        for a program that cannot be recorded, or where it is known to be sparser.
 
     Returns
     -------
@@ -62,11 +68,20 @@ def jacobian(f: Callable, argnums: int | Sequence[int] = 0, mode: str = "auto",
         which stands the container of the argument, of such arrays. A sequence `argnums` adds a
         tuple between the two. For complex arguments it is the complex derivative.
 
+        With `sparsity` it takes one array and gives a ``scipy.sparse.csr_array`` of shape
+        ``(out.size, x.size)``, which stores all entries of the pattern, zeros among them. It
+        keeps pattern and colours for later calls, as long as the program is the same.
+
     Raises
     ------
     LostGradientError
         If a function of complex arguments has no complex derivative there (`conj`, `abs`, a real
         result that varies); `wirtinger` gives both of its derivatives.
+    ArgumentError
+        If a pattern that is given has the wrong shape, or misses an entry: at each call one more
+        product, along a random direction, tells.
+    RecordError
+        If ``sparsity="auto"`` and `f` cannot be recorded.
 
     Examples
     --------
@@ -81,14 +96,32 @@ def jacobian(f: Callable, argnums: int | Sequence[int] = 0, mode: str = "auto",
     >>> slopes["y"]["b"]
     array([[2., 0.],
            [0., 2.]])
+
+    Three products give all of a tridiagonal matrix:
+
+    >>> slopes = sciad.jacobian(lambda u: np.diff(np.diff(u**2)), sparsity="auto")
+    >>> slopes(np.arange(1.0, 6.0)).toarray()
+    array([[ 2., -8.,  6.,  0.,  0.],
+           [ 0.,  4., -12.,  8.,  0.],
+           [ 0.,  0.,  6., -16., 10.]])
     """
+    if mode not in ("auto", "forward", "reverse"):
+        raise ArgumentError(f"jacobian: mode is {mode!r}, must be 'auto', 'forward' or 'reverse'"
+                            f"{at_line()}")
+    if sparsity is not None:
+        return _taking_arguments(f, sparse_jacobian(f, argnums, mode, has_aux, sparsity))
     return _jacobian(f, argnums, mode, has_aux, "jacobian")
 
 
+def _taking_arguments(f, at):
+    @functools.wraps(f)
+    def wrapped(*args, **kwargs):
+        return at(args, kwargs)
+
+    return wrapped
+
+
 def _jacobian(f, argnums, mode, has_aux, name):
-    if mode not in ("auto", "forward", "reverse"):
-        raise ArgumentError(f"{name}: mode is {mode!r}, must be 'auto', 'forward' or 'reverse'"
-                            f"{at_line()}")
 
     @functools.wraps(f)
     def wrapped(*args, **kwargs):
@@ -99,7 +132,7 @@ def _jacobian(f, argnums, mode, has_aux, name):
     return wrapped
 
 
-def hessian(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
+def hessian(f: Callable, argnums: int | Sequence[int] = 0, sparsity: Any = None) -> Callable:
     """The Hessian of a scalar function, forward over reverse: the Jacobian of its gradient.
 
     Parameters
@@ -108,12 +141,17 @@ def hessian(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
         Returns a real number.
     argnums : int or sequence of int
         The arguments to differentiate; each may be any container of floats and arrays.
+    sparsity : {None, "auto"}, scipy.sparse array or boolean matrix
+        As for `jacobian`: the pattern, which ``auto`` reads off the gradient. Entry and mirror
+        image are one number, so fewer products do (a star colouring). Of a pattern that is given,
+        one triangle is enough.
 
     Returns
     -------
     callable
         For one array an array of shape ``x.shape + x.shape``; in general the container of the
-        argument, at each place of which it stands again.
+        argument, at each place of which it stands again. With `sparsity`, for one real array, a
+        symmetric ``scipy.sparse.csr_array`` of shape ``(x.size, x.size)``.
 
     Examples
     --------
@@ -122,7 +160,14 @@ def hessian(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     >>> sciad.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
     array([[6., 2.],
            [2., 0.]])
+    >>> curvature = sciad.hessian(lambda x: np.sum(x[0] * x[1:] ** 2), sparsity="auto")
+    >>> curvature(np.array([1.0, 3.0, 4.0])).toarray()
+    array([[0., 6., 8.],
+           [6., 2., 0.],
+           [8., 0., 2.]])
     """
+    if sparsity is not None:
+        return _taking_arguments(f, sparse_hessian(f, argnums, sparsity))
     return _jacobian(grad(f, argnums), argnums, "forward", False, "hessian")
 
 

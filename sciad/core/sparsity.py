@@ -68,11 +68,16 @@ def sparsity(f: Callable, x: Any):
     if not _is_leaf(recorded.structure):
         raise ArgumentError(f"sparsity: the function returns a container of {len(graph.outputs)} "
                             f"values{at_line()}; return one array, np.concatenate of them say")
-    variable = [None] * (len(graph.inputs) - 1) + [unit(kind.size)]
-    part = propagate(graph, variable)[0]
+    return pattern_of(graph)
+
+
+def pattern_of(graph: Graph):
+    """The pattern of a graph's one result by its last input."""
+    variable = graph.inputs[-1].type
+    part = propagate(graph, [None] * (len(graph.inputs) - 1) + [unit(variable.size)])[0]
     size = graph.outputs[0].type.size
     if part is None:
-        return scipy.sparse.csr_array((size, kind.size), dtype=bool)
+        return scipy.sparse.csr_array((size, variable.size), dtype=bool)
     part = scipy.sparse.csr_array(part)
     part.sum_duplicates()
     return part
