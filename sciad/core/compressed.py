@@ -36,7 +36,7 @@ from sciad.core.graph import Graph, Type, type_of
 from sciad.core.hook import hook_p
 from sciad.core.linearize import linearized
 from sciad.core.record import record_leaves
-from sciad.core.sparsity import pattern_of
+from sciad.core.sparsity import pattern_of, program_key
 from sciad.core.transforms import _vjp_of, grad
 
 _KEPT = 8
@@ -83,12 +83,12 @@ class Plan:
         """The direction of a colour."""
         return (self.colours == colour).astype(dtype)
 
-    def gathered(self, product: Callable, dtype) -> np.ndarray:
+    def gathered(self, product: Callable, seeds, dtype) -> np.ndarray:
         """The entries, in the order of the pattern; `product` maps a direction to a vector."""
         data = np.zeros(self.pattern.nnz, dtype)
         start = 0
         for colour, end in enumerate(self._ends):
-            vector = product(self.direction(colour, dtype))
+            vector = product(self.direction(colour, seeds))
             data[self._entries[start:end]] = vector[self._places[start:end]]
             start = end
         return data
@@ -118,7 +118,7 @@ def plan_of(pattern, mode: str) -> Plan:
              int(np.diff(pattern.indptr).max(initial=0))]
     first, second = ("reverse", "forward") if least[0] < least[1] else ("forward", "reverse")
     plan = plan_of(pattern, first)
-    if plan.count <= max(least) or plan.count <= 1:
+    if plan.count <= max(least) or _same(pattern, _canonical(pattern.T)):
         return plan
     other = plan_of(pattern, second)
     return other if other.count < plan.count else plan
@@ -149,13 +149,14 @@ class Read:
             raise _followed(name)
         graph = recorded.graph
         with self.lock:
-            plan = self.plans.get(graph.key)
+            key = graph.key if self.symmetric else program_key(graph)
+            plan = self.plans.get(key)
             if plan is None:
                 plan = self._fresh(graph)
-                self.plans[graph.key] = plan
+                self.plans[key] = plan
                 if len(self.plans) > _KEPT:
                     self.plans.popitem(last=False)
-            self.plans.move_to_end(graph.key)
+            self.plans.move_to_end(key)
         return plan
 
     def _fresh(self, graph: Graph) -> Plan:
@@ -391,12 +392,12 @@ def _with_pattern(data, pattern):
 def _entries(plan, linear, dtype, name):
     """The entries of the pattern; of complex numbers, the complex derivative (`jacobians`)."""
     seeds = linear.x.dtype if plan.kind != "rows" else linear.out.dtype
-    a = plan.gathered(linear.product, np.result_type(dtype, seeds))
+    a = plan.gathered(linear.product, seeds, dtype)
     if seeds.kind != "c":
         if plan.kind == "rows" and linear.x.dtype.kind == "c":  # a real result, so f_z = conj(p)/2
             return _holomorphic(np.conj(a) * 0.5, a * 0.5, name)
-        return a.astype(dtype)
-    b = plan.gathered(lambda s: linear.product(1j * s), dtype)
+        return a
+    b = plan.gathered(lambda s: linear.product(1j * s), seeds, dtype)
     if plan.kind != "rows":
         return _holomorphic((a - 1j * b) * 0.5, (a + 1j * b) * 0.5, name)
     if linear.x.dtype.kind != "c":

@@ -184,7 +184,7 @@ class Graph:
         return sum(1 + sum(map(len, equation.graphs())) for equation in self.equations)
 
     def __str__(self):
-        return "\n".join(_Printer().graph(self))
+        return "\n".join(Printer().graph(self))
 
     def __repr__(self):
         return f"<Graph: {len(self.inputs)} inputs, {len(self)} equations>"
@@ -244,9 +244,9 @@ def output_types(primitive: Primitive, types: Sequence[Type], params: dict) -> t
     return tuple(out) if primitive.multiple else (out,)
 
 
-class _Printer:
-    """Each definition has a name of its own, so that a body that stands in two equations reads as
-    two equal bodies would."""
+class Printer:
+    """The text of graphs. Each definition has a name of its own, so that a body that stands in two
+    equations reads as two equal bodies would."""
 
     def __init__(self):
         self.names: dict[Var, str] = {}

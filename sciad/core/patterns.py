@@ -126,7 +126,15 @@ def by_matrix(k, out, args, params):
 def matrix(indices: np.ndarray, ends: np.ndarray, columns: int):
     """A pattern of its column numbers, row by row, and of where each row ends."""
     shape = (len(ends) - 1, columns)
-    return scipy.sparse.csr_array((np.ones(len(indices), bool), indices, ends), shape=shape)
+    kind = _index_kind(len(indices), columns)
+    parts = (np.ones(len(indices), bool), indices.astype(kind, copy=False),
+             ends.astype(kind, copy=False))
+    return scipy.sparse.csr_array(parts, shape=shape)
+
+
+def _index_kind(*sizes: int):
+    """The integers that count so far: narrow ones where they do, which are quicker."""
+    return np.int32 if max(sizes) <= np.iinfo(np.int32).max else np.int64
 
 
 def through(form: Any, part: Any, size: int):
@@ -163,8 +171,10 @@ def gathered(part, places: np.ndarray):
     lengths = np.where(places >= 0, np.diff(part.indptr)[places], 0)
     ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     require_room(ends[-1])
-    shift = np.repeat(part.indptr[places] - ends[:-1], lengths)
-    return matrix(part.indices[np.arange(ends[-1]) + shift], ends, part.shape[1])
+    kind = _index_kind(ends[-1], part.nnz)
+    shift = np.repeat((part.indptr[places] - ends[:-1]).astype(kind), lengths)
+    shift += np.arange(ends[-1], dtype=kind)
+    return matrix(part.indices[shift], ends, part.shape[1])
 
 
 def product(left, part):

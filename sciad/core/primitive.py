@@ -219,6 +219,11 @@ class Primitive:
                           for total, one, out in zip(totals, forms, outs, strict=True)]
         return totals
 
+    def seen(self, args: list) -> list:
+        """What the pattern reads of the values of operands; `args` are values where these are
+        known, else types, which do not count."""
+        return args[self.typed:]
+
     def lighten(self, out, args: list) -> tuple:
         """`out` and `args` as the adjoint needs them: what it does not read is dropped, or
         replaced by its type."""

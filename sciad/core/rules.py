@@ -111,11 +111,14 @@ class Elementwise(Primitive):
         partial = self.partials[k]
         if not callable(partial):
             return None if partial is None else form
-        read = reads(partial)
-        if read(0) or any(isinstance(x, Type) for j, x in enumerate(args, 1) if read(j)):
-            return form
-        with np.errstate(all="ignore"):
-            return masked(form, args[k], out, np.not_equal(partial(None, *args), 0))
+        moving = _moving(partial, args)
+        return form if moving is None else masked(form, args[k], out, moving)
+
+    def seen(self, args):
+        if type(self) is Elementwise:
+            masks = [_moving(partial, args) for partial in self.partials if callable(partial)]
+            return [mask for mask in masks if mask is not None]
+        return [x for x in args if isinstance(x, Type) or np.result_type(x).kind not in "fc"]
 
     def _times(self, k, seed, out, args):
         partial = self.partials[k]
@@ -145,6 +148,15 @@ class Elementwise(Primitive):
             factor = partial(out, *args)
             part = cotangent * (Tools.conj(factor) if is_complex(factor) else factor)
         return _project(part, args[k])
+
+
+def _moving(partial, args):
+    """Where a partial derivative is not zero, if it reads known operands alone."""
+    read = reads(partial)
+    if read(0) or any(isinstance(x, Type) for j, x in enumerate(args, 1) if read(j)):
+        return None
+    with np.errstate(all="ignore"):
+        return np.not_equal(partial(None, *args), 0)
 
 
 def masked(form, x, out: Type, mask):
@@ -258,6 +270,9 @@ class Multilinear(Primitive):
         if self.joint:
             return [merged(self.fun, parts, args, params)]
         return super().joint_pattern(parts, outs, args, params)
+
+    def seen(self, args):
+        return [] if self.joint else [np.not_equal(x, 0) for x in args if type(x) is not Type]
 
     @property
     def routes(self) -> bool:

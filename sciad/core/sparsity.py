@@ -8,6 +8,7 @@ This is the propagation of index domains of A. Walther, "Computing sparse Hessia
 differentiation" (2008), section 2, on whole arrays at a time.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ import scipy
 from sciad.core import tree
 from sciad.core.arguments import differentiable
 from sciad.core.errors import ArgumentError, SciadError, at_line
-from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
+from sciad.core.graph import Equation, Graph, Literal, Printer, Type, Var, type_of
 from sciad.core.patterns import LIMIT, TooDense
 from sciad.core.record import record_leaves
 
@@ -81,6 +82,30 @@ def pattern_of(graph: Graph):
     part = scipy.sparse.csr_array(part)
     part.sum_duplicates()
     return part
+
+
+def program_key(graph: Graph) -> str:
+    """What tells graphs apart by all that their patterns depend on: two of the same key have the
+    same pattern. Of known numbers that is what rules of patterns see, as where they are zero; in
+    a graph with loops or branches, which may compute with them, their value."""
+    if any(True for equation in graph.equations for _ in equation.graphs()):
+        return graph.key
+    printer, parts = Printer(), []
+    numbers: dict[Any, int] = {}
+    for var in graph.inputs:
+        numbers[var] = len(numbers)
+        parts.append(repr(var.type))
+    for equation in graph.equations:
+        args = [x.value if type(x) is Literal else x.type for x in equation.inputs]
+        parts.append(equation.primitive.name)
+        parts += [repr(numbers.get(x, x.type)) for x in equation.inputs]
+        parts += [Literal(x).digest() for x in equation.primitive.seen(args)
+                  if not isinstance(x, Type)]
+        parts += [f"{name}={printer.param(value)}" for name, value in equation.params.items()]
+        for var in equation.outputs:
+            numbers[var] = len(numbers)
+    parts += [repr(numbers.get(x, x.type)) for x in graph.outputs]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _type_of_argument(x) -> Type:

@@ -202,7 +202,11 @@ class Add(Primitive):
     @staticmethod
     def _add(x, v, *operands, spec):
         out = np.array(x, np.result_type(x, v))
-        np.add.at(out, full_index(spec, operands), v)
+        index = full_index(spec, operands)
+        if operands:
+            np.add.at(out, index, v)
+        else:  # slices name no place twice
+            out[index] += v
         return out[()]
 
     def pattern(self, k, out, args, params):
