@@ -430,6 +430,9 @@ def _any_nan(outs: list) -> bool:
     return False
 
 
+_NUMBERS = frozenset([np.float64, complex, np.complex128])
+
+
 def _quick_signature(x: Any) -> Any:
     """The kind of a plain argument; None for what needs a closer look."""
     kind = type(x)
@@ -437,7 +440,7 @@ def _quick_signature(x: Any) -> Any:
         return kind
     if kind is np.ndarray:
         return (x.shape, x.dtype.char)
-    return kind if kind is np.float64 else None
+    return kind if kind in _NUMBERS else None
 
 
 def _kernel_name(f) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from sciad.compiler import callbacks, llvm
 from sciad.compiler import lower_bits as _bits
+from sciad.compiler import lower_complex as _complex
 from sciad.compiler import lower_control as _control
 from sciad.compiler import lower_elementwise as _elementwise
 from sciad.compiler import lower_products as _products
@@ -25,6 +26,7 @@ from sciad.compiler import lower_reduce as _reduce
 from sciad.compiler import lower_shape as _shape
 from sciad.compiler.lower import lower, lower_body, lowering
 from sciad.compiler.passes import optimise
+from sciad.compiler.realify import counts_nothing, realify
 from sciad.compiler.values import FIRST_STATUS, Buffer, Unavailable, Unsupported
 from sciad.core.capacity import capacity, loop_capacity
 from sciad.core.checkpoint import graph_p
@@ -47,7 +49,7 @@ from sciad.core.sparsity import graph_pattern
 from sciad.core.transforms import vjp_unstaged
 from sciad.ops.control import BufferFull
 
-REGISTERED = (_bits, _control, _elementwise, _products, _reduce, _shape)
+REGISTERED = (_bits, _complex, _control, _elementwise, _products, _reduce, _shape)
 _NOGIL_FROM = 64
 _HOT_FROM = 1000
 """Calls after which a kernel that reaches small models through pointers is compiled again, with
@@ -72,14 +74,16 @@ class Kernel:
     def __init__(self, graph: Graph, name: str = "kernel"):
         self.graph = graph
         start = time.perf_counter()
-        self.simplified = optimise(graph)
+        self.simplified = optimise(realify(graph))
         self.seconds = {"passes": time.perf_counter() - start}
         self.inputs = [None if not var.type.shape else (var.type.shape, var.type.dtype)
                        for var in graph.inputs]
         self.arrays = [(a.type.shape, a.type.dtype) for a in graph.outputs if a.type.shape]
         self.outputs = [(bool(a.type.shape), a.type.dtype.type) for a in graph.outputs]
+        self.complex_in = _complex_scalars(graph.inputs)
+        self.complex_out = _complex_scalars([a for a in graph.outputs if not a.type.shape])
         self._adopt(self._compile(name))
-        self.single = len(self.outputs) == 1 and not self.arrays and \
+        self.single = len(self.lowered.results) == 1 and not self.arrays and \
             self.lowered.results[0] in ("f64", "f32", "i1")
         self.cold_calls = _HOT_FROM if self.lowered.inlinable else 0
 
@@ -116,6 +120,8 @@ class Kernel:
         function, constants = self._code
         args = [x if kind is None else _contiguous(x, kind)
                 for x, kind in zip(leaves, self.inputs, strict=True)]
+        if self.complex_in:
+            args = _parts(args, self.complex_in)
         outs = [np.empty(shape, dtype) for shape, dtype in self.arrays]
         result = function(*args, *constants, *outs)
         if type(result) is int:
@@ -124,6 +130,8 @@ class Kernel:
             return [self.outputs[0][1](result)]
         arrays = iter(outs)
         scalars = iter(result if type(result) is tuple else (result,))
+        if self.complex_out:
+            scalars = _numbers(scalars, self.complex_out)
         return [next(arrays) if is_array else dtype(next(scalars))
                 for is_array, dtype in self.outputs]
 
@@ -146,6 +154,25 @@ def _again(exception: Exception) -> Exception:
         return copy.copy(exception)
     except TypeError:
         return exception.with_traceback(None)
+
+
+def _complex_scalars(atoms) -> list[bool] | None:
+    """Which of these are complex scalars; None if none is."""
+    flags = [not atom.type.shape and atom.type.dtype.kind == "c" for atom in atoms]
+    return flags if any(flags) else None
+
+
+def _parts(args: list, flags: list[bool]) -> list:
+    """Complex scalars as two numbers."""
+    out = []
+    for x, flag in zip(args, flags, strict=True):
+        out += (x.real, x.imag) if flag else (x,)
+    return out
+
+
+def _numbers(scalars, flags: list[bool]):
+    """Two numbers as one complex scalar."""
+    return (complex(next(scalars), next(scalars)) if flag else next(scalars) for flag in flags)
 
 
 def _contiguous(x: Any, kind) -> np.ndarray:
@@ -256,6 +283,9 @@ def _call_vjp(cotangents, needs, outs, args, params):
 call_p = General("call", _call_fun, lambda *types, graph: out_types(graph), _call_jvp, _call_vjp,
                  multiple=True, joint_pattern=graph_pattern)
 """A graph as one operation: natively evaluated, differentiated through its derivative graphs."""
+
+
+counts_nothing(call_p)
 
 
 @lowering(call_p, graph_p, recorded_p)

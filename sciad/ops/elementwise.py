@@ -250,8 +250,13 @@ sign = Sign("sign", np.sign, (lambda y, x: _half_inverse(x),
 absolute = Split("absolute", np.absolute,
                  (lambda y, x: 0.5 * _phase(y, x), lambda y, x: 0.5 * conj(_phase(y, x))))
 conj = Split("conj", np.conjugate, (_zero, lambda y, x: 1.0))
-real = Split("real", lambda x: np.real(x)[()], (lambda y, x: 0.5, lambda y, x: 0.5))
-imag = Split("imag", lambda x: np.imag(x)[()], (lambda y, x: -0.5j, lambda y, x: 0.5j))
+real = Split("real", lambda x: _entry(np.real(x)), (lambda y, x: 0.5, lambda y, x: 0.5))
+imag = Split("imag", lambda x: _entry(np.imag(x)), (lambda y, x: -0.5j, lambda y, x: 0.5j))
+
+
+def _entry(part):
+    """A scalar rather than an array of no dimensions; of a Python number NumPy gives a float."""
+    return part if type(part) is float else part[()]
 
 
 class Cast(Primitive):

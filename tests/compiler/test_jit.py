@@ -385,8 +385,6 @@ def formats(x):
     return x if f"{x:.3f}" else -x
 
 
-def complex_result(x):
-    return x * 1j
 
 
 IMPURE = [(appends, "not pure"), (counts, "not pure"), (adds_up, "not pure"), (prints, "it prints"),
@@ -394,7 +392,7 @@ IMPURE = [(appends, "not pure"), (counts, "not pure"), (adds_up, "not pure"), (p
           (clock, "not pure"), (needs_float, "float"), (uses_math, "float"),
           (needs_plain_array, "asarray|float"), (fills_a_plain_array, "float|sequence"),
           (fills_in_a_branch, "float|sequence"), (data_dependent_while, "while_loop"),
-          (formats, "format"), (complex_result, "complex")]
+          (formats, "format")]
 
 
 @native
