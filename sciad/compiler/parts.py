@@ -31,7 +31,8 @@ def part_type(kind: Type) -> Type:
 
 
 def is_complex(kind: Type) -> bool:
-    return kind.dtype.kind == "c"
+    """Whether values of a type are pairs: complex numbers of single or double precision."""
+    return kind.dtype.char in "FD"
 
 
 class Writer:

@@ -146,10 +146,9 @@ class _Pass:
             raise Unsupported(f"no native form of {primitive} of complex numbers "
                               f"({equation.where})")
         form = FORMS.get(primitive)
-        if form is None:
+        if form is None or _is_long(equation):
             return _called(to, operands)
-        out = form(to, *operands)
-        return [out]
+        return [form(to, *operands)]
 
     def control(self, to: Writer, operands: list[Value], params: dict) -> list[Value]:
         """An equation of control flow: pairs in, pairs out."""
@@ -162,6 +161,11 @@ class _Pass:
             [var for parts in outs for var in parts], params, to.source.line))
         values: list[list[Real]] = [[Real(var, to) for var in parts] for parts in outs]
         return [Z(*parts) if len(parts) == 2 else parts[0] for parts in values]
+
+
+def _is_long(equation: Equation) -> bool:
+    """Whether it has to do with complex numbers of a precision without native form."""
+    return any(x.type.dtype.char == "G" for x in (*equation.inputs, *equation.outputs))
 
 
 def _parts(var: Var) -> list[Var]:
@@ -269,7 +273,7 @@ def interleaved(primitive: Primitive, flags: tuple[bool, ...]) -> Primitive:
         operands = [as_complex_array(x) if flag else x for x, flag in zip(xs, flags, strict=True)]
         out = primitive.fun(*operands, **params)
         outs = out if primitive.multiple else (out,)
-        return tuple(as_floats(x) if np.asarray(x).dtype.kind == "c" else x for x in outs)
+        return tuple(as_floats(x) if np.asarray(x).dtype.char in "FD" else x for x in outs)
 
     def types(*xs, **params):
         before = [complex_type(x) if flag else x for x, flag in zip(xs, flags, strict=True)]

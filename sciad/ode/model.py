@@ -35,6 +35,7 @@ from sciad.compiler.loops import Name
 from sciad.compiler.lower import lower_body
 from sciad.compiler.passes import optimise
 from sciad.compiler.purity import watched
+from sciad.compiler.realify import realify
 from sciad.compiler.values import (
     FIRST_STATUS,
     SMALL,
@@ -51,13 +52,14 @@ from sciad.core import tree
 from sciad.core.array import Array
 from sciad.core.derivatives import cotangent_graph, tangent_graph
 from sciad.core.errors import DTypeError, RecordError, SciadError, at_line
-from sciad.core.graph import Equation, Graph, Literal, Type, Var, type_of
+from sciad.core.graph import Atom, Equation, Graph, Literal, Type, Var, type_of
 from sciad.core.primitive import pack
 from sciad.core.record import record_leaves
 from sciad.core.rules import is_complex
 from sciad.numpy.patching import patched
 from sciad.ode import kernels
 from sciad.ode.callback import SIGNATURES, CallbackModel, derivative, pick
+from sciad.ops.elementwise import add, multiply
 
 _MOST_INLINED = 40
 
@@ -274,12 +276,17 @@ def _lift_constants(graph: Graph) -> tuple[Graph, list]:
     """Large literal arrays as inputs: a function behind a pointer has no other place for them."""
     extra: list = []
     inputs: list[Var] = []
+    joined: list[Equation] = []
 
     def lifted(atom):
         if type(atom) is not Literal or atom.type.size <= SMALL:
             return atom
         if (np.asarray(atom.value) == np.ravel(atom.value)[0]).all():
             return atom
+        if atom.type.dtype.kind == "c" and np.isfinite(atom.value).all():
+            return _of_parts(lifted(Literal(np.ascontiguousarray(atom.value.real))),
+                             lifted(Literal(np.ascontiguousarray(atom.value.imag))),
+                             atom.type, joined)
         for var, value in zip(inputs, extra, strict=True):
             if value is atom.value:
                 return var
@@ -290,7 +297,16 @@ def _lift_constants(graph: Graph) -> tuple[Graph, list]:
     equations = [Equation(e.primitive, [lifted(x) for x in e.inputs], e.outputs, e.params, e.line)
                  for e in graph.equations]
     outputs = [lifted(x) for x in graph.outputs]
-    return Graph([*graph.inputs, *inputs], equations, outputs), extra
+    return Graph([*graph.inputs, *inputs], joined + equations, outputs), extra
+
+
+def _of_parts(re: Atom, im: Atom, kind: Type, equations: list[Equation]) -> Var:
+    """A complex constant of two real ones."""
+    turned, whole = Var(kind), Var(kind)
+    unit = Literal(kind.dtype.type(1j))
+    equations += [Equation(multiply, [im, unit], [turned], {}),
+                  Equation(add, [re, turned], [whole], {})]
+    return whole
 
 
 # --- lowering -------------------------------------------------------------------------------------
@@ -303,13 +319,13 @@ def _lower(model: Model, kind: str) -> ir.Function:
     values = [Scalars((), "f64", [names["t"]]), _slice(em, names["y"], 0, vector)]
     values += _leaves(em, names["theta"], model.types)
     if kind == "rhs":
-        (out,) = lower_body(em, optimise(model.graph), values)
+        (out,) = lower_body(em, optimise(realify(model.graph)), values)
         if not em.dead:
             em.store(out, names["dy"])
     elif kind == "jvp":
         dots = [Scalars((), "f64", [names["tdot"]]), _slice(em, names["ydot"], 0, vector)]
         dots += pick(model.floats[2:], _leaves(em, names["thetadot"], model.types))
-        graph = optimise(tangent_graph(model.graph, model.floats))
+        graph = optimise(realify(tangent_graph(model.graph, model.floats)))
         (out,) = lower_body(em, graph, values + dots)
         em.store(out, names["dydot"])
     else:
@@ -323,7 +339,7 @@ def _lower(model: Model, kind: str) -> ir.Function:
 
 
 def _lower_vjp(em: Emitter, model: Model, values, names, vector):
-    graph = optimise(cotangent_graph(model.graph, model.floats))
+    graph = optimise(realify(cotangent_graph(model.graph, model.floats)))
     parts = lower_body(em, graph, [*values, _slice(em, names["g"], 0, vector)])
     _add_to(em, names["gt"], 0, parts[0])
     _add_to(em, names["gy"], 0, parts[1])

@@ -385,8 +385,6 @@ def formats(x):
     return x if f"{x:.3f}" else -x
 
 
-
-
 IMPURE = [(appends, "not pure"), (counts, "not pure"), (adds_up, "not pure"), (prints, "it prints"),
           (random_numpy, "pure|random"), (random_python, "pure|random"), (random_branch, "random"),
           (clock, "not pure"), (needs_float, "float"), (uses_math, "float"),
