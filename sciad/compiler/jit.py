@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ import numpy as np
 
 from sciad.compiler.arguments import INTEGERS, Call, Static
 from sciad.compiler.collecting import uncollected
+from sciad.compiler.device import compiles, device_kernel
 from sciad.compiler.environment import SEEN_THROUGH, Environment
 from sciad.compiler.long_programs import LongProgramWarning, complaint
 from sciad.compiler.native import Kernel, call_p, kernel_of
@@ -30,7 +32,7 @@ from sciad.compiler.reports import Report, Stages
 from sciad.compiler.values import Unavailable, Unsupported
 from sciad.core import tree
 from sciad.core.array import Array, unwrap_plain
-from sciad.core.backend import home_of
+from sciad.core.backend import KINDS, ground, home_of, module_of, on_any_device
 from sciad.core.errors import (
     ArgumentError,
     LostGradientError,
@@ -271,9 +273,11 @@ class Jitted:
             environment = Environment(self.f)
         call = Call(environment, given, structure, self._static_ints)
         home = home_of(*call.leaves)
-        if home is not None:
-            return self._run_on_device(call, home)
-        call.key = (*call.signature, self._capacity)
+        if home is not None and not compiles(call.leaves):
+            call.reason = "arrays of the host meet those of a device"
+            return call
+        on_device = [KINDS[type(ground(x))] is not None for x in call.leaves] if home else []
+        call.key = (*call.signature, self._capacity, *on_device)
         found = self._known.get(call.key) or _recordings.get(call.key)
         if found is None:
             found = self._specialise(call)
@@ -291,14 +295,6 @@ class Jitted:
             self._adopt(call, found)
         return call
 
-    def _run_on_device(self, call, home):
-        call.reason = (f"it takes arrays of {home.name}, which are not compiled; without jit it "
-                       "computes the same")
-        if self.strict:
-            raise RecordError(call.reason)
-        self._warn(call.reason)
-        return call
-
     def _adopt(self, call, found):
         call.found = found
         if call.key not in self._known:
@@ -309,6 +305,8 @@ class Jitted:
             if self.strict:
                 raise Unsupported(found.reason)
             self._warn(found.reason)
+        if found.reason and home_of(*call.leaves) is not None:
+            call.reason = found.reason
 
     def _with_static(self, args, kwargs):
         """The arguments, those that count by value marked."""
@@ -379,7 +377,9 @@ class Jitted:
                                time.perf_counter() - start)
         found.differentiates = Taken.count > taken
         try:
-            found.kernel = kernel_of(recorded.graph, _kernel_name(self.f))
+            make = kernel_of if home_of(*call.leaves) is None else functools.partial(
+                device_kernel, call.leaves)
+            found.kernel = make(recorded.graph, _kernel_name(self.f))
             found.seconds.update(found.kernel.seconds)
         except Unsupported as error:
             found.reason = str(error)
@@ -421,13 +421,17 @@ SEEN_THROUGH[Jitted] = SEEN_THROUGH[_Inlined] = _Inlined
 
 def _any_nan(outs: list) -> bool:
     """Whether a result holds a NaN: the sum of squares is NaN then, and only then."""
+    asked: list = []
     for x in outs:
         if type(x) is Array:
+            continue
+        if on_any_device(x):
+            asked.append(module_of(x).isnan(x).any())
             continue
         square = np.vdot(x, x) if type(x) is np.ndarray else x
         if square != square:
             return True
-    return False
+    return bool(functools.reduce(operator.or_, asked)) if asked else False
 
 
 _NUMBERS = frozenset([np.float64, complex, np.complex128])

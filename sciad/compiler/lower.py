@@ -84,8 +84,10 @@ class Lowered:
     callbacks: list[str]
 
 
-def lower(graph: Graph, name: str = "kernel", inline: bool = False) -> Lowered:
-    """The graph as one function of the loop IR; `inline` as in `Emitter`.
+def lower(graph: Graph, name: str = "kernel", inline: bool = False,
+          whole: bool = False) -> Lowered:
+    """The graph as one function of the loop IR; `inline` as in `Emitter`. A long function is cut
+    into pieces unless it shall stay `whole`.
 
     Raises
     ------
@@ -118,7 +120,7 @@ def lower(graph: Graph, name: str = "kernel", inline: bool = False) -> Lowered:
     body = [*em.allocs, *em.block]
     function = ir.Function(name, [*params, *constants, *out_params], body)
     arrays = len(out_params) - len(results)
-    return Lowered(ir.Module([*em.functions, *outlined(function)], name), name,
+    return Lowered(ir.Module([*em.functions, *([function] if whole else outlined(function))], name), name,
                    kinds + ["array"] * len(em.constants) + ["ptr"] * len(em.pointers)
                    + ["array"] * arrays, results,
                    [array for _, array in em.constants] + [x for _, x, _ in em.pointers],

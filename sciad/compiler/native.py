@@ -24,7 +24,7 @@ from sciad.compiler import lower_elementwise as _elementwise
 from sciad.compiler import lower_products as _products
 from sciad.compiler import lower_reduce as _reduce
 from sciad.compiler import lower_shape as _shape
-from sciad.compiler.lower import lower, lower_body, lowering
+from sciad.compiler.lower import Lowered, lower, lower_body, lowering
 from sciad.compiler.passes import optimise
 from sciad.compiler.realify import counts_nothing, realify
 from sciad.compiler.values import FIRST_STATUS, Buffer, Unavailable, Unsupported
@@ -137,15 +137,19 @@ class Kernel:
 
     def _fail(self, status: int):
         callbacks.throw(status)
-        if status >= FIRST_STATUS:
-            exception = self.lowered.statuses[status - FIRST_STATUS]
-            raise _again(exception)
-        if status == -1:
-            raise MemoryError("a compiled function could not allocate its workspace")
-        raise RuntimeError(f"a compiled function returned the unknown status {status}")
+        raise failure(self.lowered, status)
 
     def __repr__(self):
         return f"<Kernel: {len(self.simplified)} operations>"
+
+
+def failure(lowered: Lowered, status: int) -> Exception:
+    """The exception that a kernel's status stands for."""
+    if status >= FIRST_STATUS:
+        return _again(lowered.statuses[status - FIRST_STATUS])
+    if status == -1:
+        return MemoryError("a compiled function could not allocate its workspace")
+    return RuntimeError(f"a compiled function returned the unknown status {status}")
 
 
 def _again(exception: Exception) -> Exception:
