@@ -48,7 +48,7 @@ from sciad.compiler.scalars import DTYPES, KIND, TABLE
 from sciad.compiler.values import Unsupported
 
 FAILED = 1 << 30
-OPTIONS = ("--fmad=false", "--std=c++17")
+OPTIONS = ("--fmad=false",)
 C_TYPES = {"f64": "double", "f32": "float", "i64": "long long", "i32": "int", "i16": "short",
            "i8": "signed char", "u64": "unsigned long long", "u32": "unsigned int",
            "u16": "unsigned short", "u8": "unsigned char", "i1": "bool"}  # fmt: skip
@@ -111,8 +111,8 @@ static __device__ inline void add_to_(ll* x, ll v) { atomicAdd((ull*)x, (ull)v);
 """.replace("FAILED_", str(FAILED))
 
 _MATH = ("exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh "
-         "acosh atanh cbrt erf erfc pow atan2 hypot fmod nextafter sqrt floor ceil trunc rint copysign "
-         "lgamma tgamma fma").split()
+         "acosh atanh cbrt erf erfc pow atan2 hypot fmod nextafter sqrt floor ceil trunc rint "
+         "copysign lgamma tgamma fma").split()
 SPELLING: dict[str, dict[str, str]] = {
     **{name: {"f": f"{name}{{s}}({{args}})"} for name in _MATH},
     "add": {"f": "({0} + {1})", "i": "add_({0}, {1})"},

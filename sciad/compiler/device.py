@@ -48,6 +48,8 @@ class DeviceKernel:
         Time by stage.
     """
 
+    cached = False
+
     def __init__(self, graph: Graph, home: Backend, name: str = "kernel",
                  pointed: tuple[bool, ...] = ()):
         self.graph, self.home = graph, home
@@ -182,6 +184,11 @@ class _Run:
         return piece.view(dtype).reshape(rows, columns)
 
 
+def cuda_text(graph: Graph, name: str = "kernel") -> str:
+    """The CUDA text of a graph whose scalar inputs come by value."""
+    return plan(lower(graph, name, whole=True).module).text
+
+
 # ---- the kernels of graphs -----------------------------------------------------------------------
 
 
@@ -225,8 +232,11 @@ def device_kernel(leaves: Any, graph: Graph, name: str = "kernel") -> DeviceKern
     home = home_of(*leaves)
     if home is None:
         raise Unsupported("no argument lives on a device")
-    if not hasattr(home.module, "RawModule") or os.environ.get("SCIAD_JIT", "1") == "0":
-        raise Unavailable(f"arrays of {home.name} are not compiled here")
+    if os.environ.get("SCIAD_JIT", "1") == "0":
+        raise Unavailable("native code is not available here (SCIAD_JIT=0)")
+    if not hasattr(home.module, "RawModule"):
+        raise Unsupported(f"it takes arrays of {home.name}, which are not compiled: the module has "
+                          "no RawModule")
     pointed = tuple(KINDS[type(ground(x))] is not None for x in leaves)
     return _cache.get((graph.key, home.name, pointed),
                       lambda: DeviceKernel(graph, home, name, pointed))

@@ -26,7 +26,7 @@ from sciad.compiler.collecting import uncollected
 from sciad.compiler.device import compiles, device_kernel
 from sciad.compiler.environment import SEEN_THROUGH, Environment
 from sciad.compiler.long_programs import LongProgramWarning, complaint
-from sciad.compiler.native import Kernel, call_p, kernel_of
+from sciad.compiler.native import call_p, kernel_of
 from sciad.compiler.purity import watched
 from sciad.compiler.reports import Report, Stages
 from sciad.compiler.values import Unavailable, Unsupported
@@ -114,7 +114,7 @@ class Specialisation:
         self.keep = keep
         self.seconds = {"record": seconds}
         self.calls = 0
-        self.kernel: Kernel | None = None
+        self.kernel: Any = None  # Kernel or DeviceKernel
         self.reason = ""
         self.available = True
         self.differentiates = False
@@ -377,7 +377,7 @@ class Jitted:
                                time.perf_counter() - start)
         found.differentiates = Taken.count > taken
         try:
-            make = kernel_of if home_of(*call.leaves) is None else functools.partial(
+            make: Callable = kernel_of if home_of(*call.leaves) is None else functools.partial(
                 device_kernel, call.leaves)
             found.kernel = make(recorded.graph, _kernel_name(self.f))
             found.seconds.update(found.kernel.seconds)

@@ -120,7 +120,8 @@ def lower(graph: Graph, name: str = "kernel", inline: bool = False,
     body = [*em.allocs, *em.block]
     function = ir.Function(name, [*params, *constants, *out_params], body)
     arrays = len(out_params) - len(results)
-    return Lowered(ir.Module([*em.functions, *([function] if whole else outlined(function))], name), name,
+    functions = [*em.functions, *([function] if whole else outlined(function))]
+    return Lowered(ir.Module(functions, name), name,
                    kinds + ["array"] * len(em.constants) + ["ptr"] * len(em.pointers)
                    + ["array"] * arrays, results,
                    [array for _, array in em.constants] + [x for _, x, _ in em.pointers],

@@ -108,6 +108,11 @@ class Kernel:
         threading.Thread(target=lambda: self._adopt(self._compile(name, inline=True)),
                          name="sciad-specialise").start()
 
+    @property
+    def cached(self) -> bool:
+        """Whether the machine code came from the disk."""
+        return self.library.cached
+
     def _has_arrays(self):
         return any(var.type.shape for var in self.graph.inputs)
 

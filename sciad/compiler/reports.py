@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from sciad.compiler import loops
+from sciad.compiler.device import DeviceKernel, cuda_text
 from sciad.compiler.native import Kernel
 
 
 class Stages:
     """The stages of one compilation, each a text; printing shows the first three."""
 
-    def __init__(self, kernel: Kernel):
+    def __init__(self, kernel: Kernel | DeviceKernel):
         self.graph = kernel.graph
         self.simplified = kernel.simplified
         self._kernel = kernel
@@ -36,6 +37,11 @@ class Stages:
         """The machine code as assembly."""
         return self._kernel.library.assembly()
 
+    @property
+    def cuda(self) -> str:
+        """The CUDA text that a device would run."""
+        return cuda_text(self.simplified, self._kernel.lowered.name)
+
     def __repr__(self):
         return (f"# recorded\n{self.graph}\n\n# simplified\n{self.simplified}\n\n"
                 f"# loops\n{self.loops}")
@@ -53,7 +59,7 @@ class Report:
             "simplified": len(found.kernel.simplified) if found.kernel else None,
             "calls": found.calls,
             "seconds": dict(found.seconds),
-            "disk": bool(found.kernel and found.kernel.library.cached),
+            "disk": bool(found.kernel and found.kernel.cached),
             "eager": found.reason,
             "callbacks": list(found.kernel.lowered.callbacks) if found.kernel else [],
         } for found in jitted._known.values()]

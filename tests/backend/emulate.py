@@ -79,14 +79,20 @@ def key_of(text: str) -> str:
     return "k" + hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+def apart_text(text: str, more: str = "") -> str:
+    """A text with names of its own, so that it can stand beside others."""
+    key = key_of(text)
+    text = re.sub(r'(extern "C" __global__ void \w+)\(', rf"\1_{key}(", text)
+    return f"namespace {key} {{\n{text}{more}}}\n"
+
+
 def apart(text: str) -> str:
-    """A text with names of its own, and functions that launch its kernels."""
+    """The same, with functions that launch its kernels."""
     key, wrappers = key_of(text), []
     for name, kinds in signatures(text).items():
         args = ", ".join(f"*({kind}*)args[{k}]" for k, kind in enumerate(kinds))
         wrappers.append(LAUNCH.format(name=f"{name}_{key}", args=args))
-    text = re.sub(r'(extern "C" __global__ void \w+)\(', rf"\1_{key}(", text)
-    return f"namespace {key} {{\n{text}{''.join(wrappers)}}}\n"
+    return apart_text(text, "".join(wrappers))
 
 
 WAITING: dict[str, str] = {}
