@@ -29,6 +29,7 @@ from sciad.ops.control import cond, fori_loop, scan, vmap, while_loop
 
 if TYPE_CHECKING:
     from sciad.compiler.jit import jit
+    from sciad.compiler.threads import threads
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ __all__ = [
     "SciadError",
     "sparsity",
     "stop_gradient",
+    "threads",
     "value_and_grad",
     "vjp",
     "vmap",
@@ -70,6 +72,9 @@ _NAMESPACES = ("compiler", "ode", "optimize", "random", "special")
 def __getattr__(name: str):
     if name in ("compiler", "jit"):
         globals()["jit"] = importlib.import_module("sciad.compiler.jit").jit
+        return globals()[name]
+    if name == "threads":
+        globals()["threads"] = importlib.import_module("sciad.compiler.threads").threads
         return globals()[name]
     if name in _NAMESPACES:
         return importlib.import_module(f"sciad.{name}")

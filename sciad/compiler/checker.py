@@ -15,6 +15,7 @@ from sciad.compiler.nodes import (
     Name,
     Op,
     Return,
+    Spread,
     Store,
     Var,
     While,
@@ -156,6 +157,19 @@ class _Checker:
                 self.fail(f"{s.target} returns nothing to bind to {s.result}")
             self.define(scope, s.result, s.type)
 
+    def spread(self, s, scope, depth):
+        types = ["i64", "i64", *(self.expr(arg, scope) for arg in s.args)]
+        self.expect(s.start, "i64", scope, "start")
+        self.expect(s.stop, "i64", scope, "stop")
+        callee = self.signatures.get(s.target)
+        if callee is None or callee.result != "i64":
+            self.fail(f"{s.target}, to be spread, is no function of the module that gives a status")
+        if types != [type for _, type in callee.params]:
+            self.fail(f"spread of {s.target} does not match its signature: {', '.join(types)}")
+        if s.grain < 1 or s.cap < 0:
+            self.fail(f"spread of {s.target} in pieces of {s.grain} on {s.cap} threads")
+        self.define(scope, s.result, "i64")
+
     def alloc(self, s, scope, depth):
         if s.type not in SCALARS:
             self.fail(f"{s.name} is allocated with the unknown type {s.type!r}")
@@ -174,8 +188,8 @@ class _Checker:
 
 _CHECKS = {
     Let: _Checker.let, Var: _Checker.let, Assign: _Checker.assign, Store: _Checker.store,
-    Loop: _Checker.loop, While: _Checker.while_, If: _Checker.if_, Call: _Checker.call,
-    Alloc: _Checker.alloc, Return: _Checker.return_,
+    Loop: _Checker.loop, Spread: _Checker.spread, While: _Checker.while_, If: _Checker.if_,
+    Call: _Checker.call, Alloc: _Checker.alloc, Return: _Checker.return_,
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from sciad.compiler.nodes import (
     Name,
     Op,
     Return,
+    Spread,
     Store,
     Var,
     While,
@@ -56,6 +57,15 @@ class _Evaluator:
         for s in body:
             self.statement(s, env)
 
+    def spread(self, s, env):
+        start, stop = int(self.expr(s.start, env)), int(self.expr(s.stop, env))
+        args = [self.expr(arg, env) for arg in s.args]
+        for first in range(start, stop, s.grain):
+            status = self.functions[s.target](first, min(first + s.grain, stop), *args)
+            if status:
+                return np.int64(status)
+        return np.int64(0)
+
     def statement(self, s, env):
         match s:
             case Let() | Var() | Assign():
@@ -69,6 +79,8 @@ class _Evaluator:
                 for k in reversed(span) if s.reverse else span:
                     env[s.index] = np.int64(k)
                     self.block(s.body, env)
+            case Spread():
+                env[s.result] = self.spread(s, env)
             case While():
                 self.block(s.head, env)
                 while self.expr(s.condition, env):

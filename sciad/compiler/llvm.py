@@ -21,7 +21,7 @@ import weakref
 from functools import lru_cache
 from typing import Any
 
-from sciad.compiler import cache, loops, mathlib, symbols
+from sciad.compiler import cache, loops, mathlib, symbols, threads
 from sciad.compiler.calling import (
     EXTERNALS,
     Entry,
@@ -77,6 +77,7 @@ class _Machine:
             vector_functions={**symbols.vector_functions(self.features),
                               **mathlib.vector_functions(self.features)},
             aligned=os.name != "nt",
+            threads=threads.available(),
         )
         self.count = 0
         self.own: dict[str, Library] = {}
@@ -139,7 +140,13 @@ class _Machine:
 
 
     def address(self, name: str) -> int:
-        """Where a symbol is; functions of `mathlib` are compiled when first wanted."""
+        """Where a symbol is; functions of `mathlib`, and the pool of threads, are compiled when
+        first wanted."""
+        if name == threads.SYMBOL and name not in self.own:
+            pool = Library(None, threads.pool_text(), threads.EXPORTS, threads.IMPORTS, {})
+            self.own[name] = pool
+            symbols.register(name, pool.address(name))
+            threads.loaded(pool.address)
         if name.startswith(mathlib.PREFIX) and name not in self.own:
             text, imports = mathlib.module(name)
             self.own[name] = Library(None, text, [name], imports, {})

@@ -17,6 +17,7 @@ Rules
 - ``Alloc`` of a constant size up to 4 KiB is stack as long as a function's take no more than
   32 KiB together; others come from the heap and are released by ``Return``.  Allocations above
   4 KiB stand at the top level of the body.
+- ``Spread`` calls a function of the module over pieces of a range, maybe on several threads.
 - ``Call`` reaches a function of the module, an external symbol (BLAS, LAPACK, the C library) by
   its name, or a function pointer by a ``Name`` of type ``ptr``; the last always returns a status.
 """
@@ -41,6 +42,7 @@ from sciad.compiler.nodes import (
     Name,
     Op,
     Return,
+    Spread,
     Statement,
     Store,
     Var,
@@ -71,6 +73,7 @@ __all__ = [
     "Name",
     "Op",
     "Return",
+    "Spread",
     "Statement",
     "Store",
     "Var",

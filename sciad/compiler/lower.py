@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sciad.compiler import loops as ir
 from sciad.compiler.callbacks import (
+    Callback,
     Opaque,
     call_back,
     may_call_back,
@@ -22,6 +23,7 @@ from sciad.compiler.callbacks import (
 )
 from sciad.compiler.loops import Name
 from sciad.compiler.outline import outlined
+from sciad.compiler.spreading import spread
 from sciad.compiler.values import (
     CHEAP,
     DEEPEST,
@@ -82,12 +84,14 @@ class Lowered:
     owners: list
     inlinable: bool
     callbacks: list[str]
+    spread: bool
 
 
 def lower(graph: Graph, name: str = "kernel", inline: bool = False,
-          whole: bool = False) -> Lowered:
+          whole: bool = False, threads: bool = False) -> Lowered:
     """The graph as one function of the loop IR; `inline` as in `Emitter`. A long function is cut
-    into pieces unless it shall stay `whole`.
+    into pieces unless it shall stay `whole`; with `threads`, large loops become functions of their
+    own that threads can share.
 
     Raises
     ------
@@ -120,13 +124,20 @@ def lower(graph: Graph, name: str = "kernel", inline: bool = False,
     body = [*em.allocs, *em.block]
     function = ir.Function(name, [*params, *constants, *out_params], body)
     arrays = len(out_params) - len(results)
-    functions = [*em.functions, *([function] if whole else outlined(function))]
+    *parts, main = spread(function, _safe(em)) if threads else [function]
+    functions = [*em.functions, *parts, *([main] if whole else outlined(main))]
     return Lowered(ir.Module(functions, name), name,
                    kinds + ["array"] * len(em.constants) + ["ptr"] * len(em.pointers)
                    + ["array"] * arrays, results,
                    [array for _, array in em.constants] + [x for _, x, _ in em.pointers],
                    em.statuses, [owner for *_, owner in em.pointers], em.inlinable,
-                   [callback.label for callback in em.callbacks.values()])
+                   [callback.label for callback in em.callbacks.values()], bool(parts))
+
+
+def _safe(em: Emitter) -> set[str]:
+    """What several threads may call at once: all but the ways back into Python."""
+    names = {name.name for name, _, owner in em.pointers if not isinstance(owner, Callback)}
+    return names | {function.name for function in em.functions}
 
 
 def _odd(dtype) -> bool:

@@ -89,10 +89,11 @@ class Kernel:
 
     def _compile(self, name: str, inline: bool = False):
         start = time.perf_counter()
-        lowered = lower(self.simplified, name, inline)
+        lowered = lower(self.simplified, name, inline, threads=True)
         self.seconds["lower"] = time.perf_counter() - start
         entry = llvm.Entry(name, tuple(lowered.params), tuple(lowered.results),
-                           nogil=len(self.simplified) > _NOGIL_FROM or self._has_arrays())
+                           nogil=len(self.simplified) > _NOGIL_FROM or self._has_arrays()
+                           or lowered.spread)
         library = llvm.compile_module(lowered.module, (entry,))
         self.seconds.update(library.seconds)
         return lowered, library, library.function(entry)

@@ -157,7 +157,9 @@ class Store:
 class Loop:
     """``index`` runs over start <= index < stop, downwards when ``reverse``.
 
-    ``parallel``: no iteration touches a buffer element that another one writes.
+    ``parallel``: no iteration touches a buffer element that another one writes.  ``scratch``:
+    iterations are independent but for allocations of the function that this loop alone touches,
+    and writes before it reads.  ``cap``: the most threads that may share it; 0 is no limit.
     """
 
     index: str
@@ -166,6 +168,26 @@ class Loop:
     body: list
     reverse: bool = False
     parallel: bool = False
+    scratch: bool = False
+    cap: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Spread:
+    """Calls of ``target``, a function of the module, that cover start <= index < stop in pieces of
+    ``grain``, on at most ``cap`` threads (0: as many as there are), in any order.
+
+    The target takes the start and the stop of a piece, then ``args``, and returns a status; of the
+    first piece whose status is not 0, it becomes ``result``, and later pieces may not run.
+    """
+
+    target: str
+    args: tuple[Expr, ...]
+    start: Expr
+    stop: Expr
+    grain: int
+    result: str
+    cap: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -228,7 +250,7 @@ class Module:
 
 
 Expression = Const | Name | Op | Load | Address
-Statement = Let | Var | Assign | Store | Loop | While | If | Call | Alloc | Return
+Statement = Let | Var | Assign | Store | Loop | Spread | While | If | Call | Alloc | Return
 
 # ---- questions about nodes ----------------------------------------------------------------------
 
@@ -296,9 +318,14 @@ def _lines(body: list, indent: str):
             case Store():
                 yield f"{indent}{s.buffer.name}[{show(s.index)}] = {show(s.expr)}"
             case Loop():
-                down = " reversed" * s.reverse + " parallel" * s.parallel
+                down = " reversed" * s.reverse + " parallel" * s.parallel + " scratch" * s.scratch
+                down += f" cap {s.cap}" if s.cap else ""
                 yield f"{indent}for {s.index} in {show(s.start)}..{show(s.stop)}{down}:"
                 yield from _lines(s.body, deeper)
+            case Spread():
+                args, cap = ", ".join(map(show, s.args)), f" cap {s.cap}" if s.cap else ""
+                yield (f"{indent}{s.result} = spread {s.target}({show(s.start)}..{show(s.stop)}, "
+                       f"{args}) by {s.grain}{cap}")
             case While():
                 yield f"{indent}while:"
                 yield from _lines(s.head, deeper)

@@ -28,6 +28,7 @@ from sciad.compiler.nodes import (
     Name,
     Op,
     Return,
+    Spread,
     Store,
     Var,
     While,
@@ -91,6 +92,10 @@ def _visit(body: list, facts: _Facts) -> None:
                 reads[s.target.name] = s.target.type
             if s.result is not None:
                 inner.add(s.result)
+        elif kind is Spread:
+            for arg in (*s.args, s.start, s.stop):
+                _read(arg, reads)
+            inner.add(s.result)
         elif kind is Return:
             _read(s.expr, reads)
         elif kind is Alloc:
@@ -128,12 +133,21 @@ def _facts(s) -> _Facts:
             facts.fixed.add(s.name)
     elif kind is Call and s.result is not None:
         facts.defines[s.result] = s.type
+    elif kind is Spread:
+        facts.defines[s.result] = "i64"
     elif kind is Alloc:
         facts.defines[s.name] = f"ptr<{s.type}>"
         facts.fixed.add(s.name)
     for name in facts.inner:
         facts.reads.pop(name, None)
     return facts
+
+
+def names_of(body: list) -> dict[str, str]:
+    """The names that statements read and do not define, with their types."""
+    facts = _Facts()
+    _visit(body, facts)
+    return {name: type for name, type in facts.reads.items() if name not in facts.inner}
 
 
 def lifetimes(body: list) -> dict[str, tuple[int, int]]:

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sciad.compiler import mathlib
+from sciad.compiler import mathlib, threads
 from sciad.compiler.nodes import (
     STACK_TOTAL,
     Address,
@@ -28,6 +28,7 @@ from sciad.compiler.nodes import (
     Name,
     Op,
     Return,
+    Spread,
     Store,
     Var,
     While,
@@ -67,6 +68,7 @@ class Host:
     vector_width: int = 0
     vector_functions: dict[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
     aligned: bool = True  # the C library has aligned_alloc
+    threads: bool = False  # the pool of `sciad.compiler.threads` works here
 
     __hash__ = object.__hash__
 
@@ -130,6 +132,7 @@ class _Renderer:
         self.declared = declared
         self.metadata: list[str] = []
         self.trips = 0  # iterations of the loops around, as far as they are known; 0 outside loops
+        self.tasks: dict[str, list[str]] = {}  # what the pool calls, by the name of the function
         self.vectors: dict[str, int] = {}  # C functions with vector forms: most `trips` of a call
 
     def function(self, f: Function) -> list[str]:
@@ -310,7 +313,7 @@ class _Renderer:
         hints, self.group = [], ""
         known = type(s.start) is Const and type(s.stop) is Const
         self.trips = max(outer[1], 1) * (max(s.stop.value - s.start.value, 1) if known else 1)
-        if s.parallel:
+        if s.parallel and not s.scratch:
             access = self.note("distinct !{}")
             self.group = f", !llvm.access.group {access}"
             hints.append(self.note(f'!{{!"llvm.loop.parallel_accesses", {access}}}'))
@@ -371,6 +374,26 @@ class _Renderer:
             left = f"%{s.result} = "
             self.values[s.result] = f"%{s.result}"
         self.lines.append(f"  {left}call {llvm_type(s.type)} {target}({', '.join(args)})")
+
+    def spread(self, s: Spread) -> None:
+        start, stop = self.expr(s.start), self.expr(s.stop)
+        args = [(llvm_type(arg.type), self.expr(arg)) for arg in s.args]
+        self.values[s.result] = f"%{s.result}"
+        if not self.host.threads:
+            passed = ", ".join(f"{type} {value}" for type, value in args)
+            self.lines.append(f"  %{s.result} = call i64 @{s.target}(i64 {start}, i64 {stop}"
+                              f"{', ' * bool(args)}{passed})")
+            return
+        context = self.register()
+        self.entry.append(f"  {context} = alloca [{max(len(args), 1)} x i64]")
+        for k, (type, value) in enumerate(args):
+            self.lines += [f"  {context}.{k} = getelementptr inbounds i64, ptr {context}, i64 {k}",
+                           f"  store {type} {value}, ptr {context}.{k}"]
+        self.tasks[s.target] = _task(s.target, [type for type, _ in args])
+        self.need(threads.SYMBOL, "i64 (ptr, ptr, i64, i64, i64, i64)")
+        self.lines.append(
+            f"  %{s.result} = call i64 @{threads.SYMBOL}(ptr @{s.target}..task, ptr {context}, "
+            f"i64 {start}, i64 {stop}, i64 {s.grain}, i64 {s.cap})")
 
     def workspace(self, body: list) -> None:
         """Place the allocations of constant size: the small ones on the stack as long as there is
@@ -436,9 +459,20 @@ class _Renderer:
 
 _RENDER = {
     Let: _Renderer.let, Var: _Renderer.var, Assign: _Renderer.assign, Store: _Renderer.store,
-    Loop: _Renderer.loop, While: _Renderer.while_, If: _Renderer.if_, Call: _Renderer.call,
-    Alloc: _Renderer.alloc, Return: _Renderer.return_,
+    Loop: _Renderer.loop, Spread: _Renderer.spread, While: _Renderer.while_, If: _Renderer.if_,
+    Call: _Renderer.call, Alloc: _Renderer.alloc, Return: _Renderer.return_,
 }  # fmt: skip
+
+
+def _task(target: str, types: list[str]) -> list[str]:
+    """What unpacks the arguments of a function and calls it."""
+    lines = [f"define internal i64 @{target}..task(ptr %context, i64 %start, i64 %stop) #0 {{"]
+    for k, type in enumerate(types):
+        lines += [f"  %p{k} = getelementptr inbounds i64, ptr %context, i64 {k}",
+                  f"  %x{k} = load {type}, ptr %p{k}"]
+    args = "".join(f", {type} %x{k}" for k, type in enumerate(types))
+    return [*lines, f"  %status = call i64 @{target}(i64 %start, i64 %stop{args})",
+            "  ret i64 %status", "}"]
 
 
 @lru_cache(maxsize=256)
@@ -495,6 +529,8 @@ def render(module: Module, host: Host) -> tuple[str, list[str]]:
     lines: list[str] = []
     for function in module.functions:
         lines += renderer.function(function)
+    for task in renderer.tasks.values():
+        lines += task
     inlined = _inlined(renderer.vectors, host)
     for one in inlined.values():
         lines += one.lines

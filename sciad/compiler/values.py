@@ -215,9 +215,11 @@ class Emitter:
             self.block = outer
 
     @contextmanager
-    def loop(self, extent: int | Expr, reverse: bool = False, parallel: bool = False):
+    def loop(self, extent: int | Expr, reverse: bool = False, parallel: bool = False,
+             scratch: bool = False, cap: int = 0):
         """A loop over 0 <= i < extent; yields the index. `parallel`: no iteration touches an
-        element that another one writes."""
+        element that another one writes; with `scratch`, but for buffers that only this loop
+        touches. `cap`: the most threads."""
         if type(extent) is int and extent == 1:
             yield index(0)
             return
@@ -227,7 +229,7 @@ class Emitter:
             self.ranges[name] = (0, stop.value - 1)
         with self.nested() as body:
             yield Name(name, "i64")
-        self.emit(ir.Loop(name, index(0), stop, body, reverse, parallel))
+        self.emit(ir.Loop(name, index(0), stop, body, reverse, parallel, scratch, cap))
 
     def part(self, start: int, stop: int, visit: Callable, parallel: bool) -> None:
         """``visit(i)`` for start <= i < stop."""

@@ -149,7 +149,7 @@ def _python_scan(body, init, leaves, structure, length, reverse):
     return carry, tree.unflatten(first, columns)
 
 
-def _structured(body, init, leaves, structure, length, reverse, count=()):
+def _structured(body, init, leaves, structure, length, reverse, count=(), threads=None):
     carry = Carry(init, "scan")
 
     def run(state, *rows):
@@ -160,9 +160,21 @@ def _structured(body, init, leaves, structure, length, reverse, count=()):
         record_body(run, carry, rows)])
     outs = bind(scan_p, (*count, *recorded.consts, *carry.operands(), *leaves),
                 {"body": recorded.graph, "length": length, "consts": len(recorded.consts),
-                 "carry": len(carry), "reverse": reverse, "counted": len(count)})
+                 "carry": len(carry), "reverse": reverse, "counted": len(count),
+                 **({"threads": threads} if threads else {})})
     state, ys = tree.unflatten(recorded.structure, list(outs))
     return carry.unflatten(state), ys
+
+
+def mapped(body, xs, length: int, threads: int | None):
+    """The results of `body` for each row, on at most `threads` threads."""
+    leaves, structure = tree.flatten(xs)
+    leaves = [operand(x, "vmap") for x in leaves]
+
+    def step(nothing, rows):
+        return nothing, body(rows)
+
+    return _structured(step, (), leaves, structure, length, False, (), threads)[1]
 
 
 def counted_scan(body, init, xs, count, length: int):
@@ -277,10 +289,11 @@ def _stored_carries(args, params) -> list:
 
 def _again(body, init, xs, count, params, reverse):
     """Another scan of so many iterations."""
-    if not count:
+    threads = params.get("threads")
+    if not count and not threads:
         return scan(body, init, xs, params["length"], reverse)
     leaves, structure = tree.flatten(xs)
-    return _structured(body, init, leaves, structure, params["length"], reverse, count)
+    return _structured(body, init, leaves, structure, params["length"], reverse, count, threads)
 
 
 scan_p = General("scan", _scan_fun, _scan_types, _scan_jvp, _scan_vjp, multiple=True,

@@ -27,11 +27,12 @@ from sciad.ops.control.axes import (
     result_axes,
     to_front,
 )
-from sciad.ops.control.scan import scan
+from sciad.ops.control.scan import mapped as mapped_rows
 from sciad.ops.control.values import own, packed, row, stacked
 
 
-def vmap(f: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Callable:
+def vmap(f: Callable, in_axes: Any = 0, out_axes: Any = 0,
+         threads: int | None = None) -> Callable:
     """`f`, applied to each entry along an axis of its arguments.
 
     Parameters
@@ -47,6 +48,9 @@ def vmap(f: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Callable:
     out_axes : int, None, or containers of them
         Where the new axis stands in the results. None says that a result is the same for all
         entries, and returns it once. A text among the results must be the same, and has no axis.
+    threads : int, optional
+        The most threads that a compiled call may use; as many as `sciad.threads` says by default.
+        Eager calls run on the calling thread. No result depends on it.
 
     Returns
     -------
@@ -68,13 +72,15 @@ def vmap(f: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Callable:
     """
     if not callable(f):
         raise ArgumentError(f"vmap takes a function, got a {type(f).__name__}{at_line()}")
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise ArgumentError(f"vmap: threads={threads!r} must be a number of threads{at_line()}")
 
     @functools.wraps(f)
     def mapped(*args, **kwargs):
         call = _Call(f, args, kwargs, in_axes)
         if call.size and not recording():
             return call.in_python(out_axes)
-        return call.recorded(out_axes)
+        return call.recorded(out_axes, threads)
 
     return mapped
 
@@ -152,10 +158,10 @@ class _Call:
 
     # --- recorded ---------------------------------------------------------------------------------
 
-    def recorded(self, out_axes):
+    def recorded(self, out_axes, threads):
         columns = [to_front(x, axis) for x, axis in zip(self.leaves, self.axes, strict=True)
                    if axis is not None]
-        _, ys = scan(lambda carry, rows: (carry, self.entry(rows)), (), columns, self.size)
+        ys = mapped_rows(self.entry, columns, self.size, threads)
         leaves, structure = tree.flatten(ys, is_fixed)
         axes = result_axes(out_axes, structure, len(leaves))
         if None in axes:
