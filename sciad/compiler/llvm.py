@@ -15,6 +15,7 @@ quadratic in their number; such modules get the linear passes only.
 
 import importlib
 import os
+import sys
 import threading
 import time
 import weakref
@@ -78,6 +79,7 @@ class _Machine:
                               **mathlib.vector_functions(self.features)},
             aligned=os.name != "nt",
             threads=threads.available(),
+            huge=sys.platform == "linux",
         )
         self.count = 0
         self.own: dict[str, Library] = {}

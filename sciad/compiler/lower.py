@@ -23,6 +23,7 @@ from sciad.compiler.callbacks import (
 )
 from sciad.compiler.loops import Name
 from sciad.compiler.outline import outlined
+from sciad.compiler.planning import placement
 from sciad.compiler.spreading import spread
 from sciad.compiler.values import (
     CHEAP,
@@ -72,7 +73,8 @@ class Lowered:
     """A kernel: its module, and what its parameters are.
 
     Parameters come in this order: inputs (scalars by value, arrays by pointer), constants (arrays,
-    then addresses of functions), array outputs, one-element slots of scalar outputs.
+    then addresses of functions), array outputs, one-element slots of scalar outputs. `workspace`:
+    the bytes that a call takes from the heap while it runs, in one piece.
     """
 
     module: ir.Module
@@ -85,6 +87,7 @@ class Lowered:
     inlinable: bool
     callbacks: list[str]
     spread: bool
+    workspace: int
 
 
 def lower(graph: Graph, name: str = "kernel", inline: bool = False,
@@ -126,12 +129,14 @@ def lower(graph: Graph, name: str = "kernel", inline: bool = False,
     arrays = len(out_params) - len(results)
     *parts, main = spread(function, _safe(em)) if threads else [function]
     functions = [*em.functions, *parts, *([main] if whole else outlined(main))]
+    functions[-1].placement = placement(functions[-1].body)
     return Lowered(ir.Module(functions, name), name,
                    kinds + ["array"] * len(em.constants) + ["ptr"] * len(em.pointers)
                    + ["array"] * arrays, results,
                    [array for _, array in em.constants] + [x for _, x, _ in em.pointers],
                    em.statuses, [owner for *_, owner in em.pointers], em.inlinable,
-                   [callback.label for callback in em.callbacks.values()], bool(parts))
+                   [callback.label for callback in em.callbacks.values()], bool(parts),
+                   functions[-1].placement.total)
 
 
 def _safe(em: Emitter) -> set[str]:

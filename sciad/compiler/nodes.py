@@ -233,7 +233,8 @@ class Return:
 @dataclass(slots=True, eq=False)
 class Function:
     """``inline``: "always", "never" or None.  ``noalias``: no buffer parameter overlaps another
-    that is written to."""
+    that is written to.  ``placement``: where the allocations stand in memory, if that is planned
+    (planning.py)."""
 
     name: str
     params: list[tuple[str, str]]
@@ -241,6 +242,15 @@ class Function:
     result: str | None = "i64"
     inline: str | None = None
     noalias: bool = True
+    placement: Placement | None = None
+
+
+@dataclass(slots=True)
+class Placement:
+    """Bytes from the start of one workspace at which allocations begin, and its size in bytes."""
+
+    offsets: dict[str, int]
+    total: int
 
 
 @dataclass(slots=True, eq=False)
@@ -265,6 +275,38 @@ def on_stack(alloc: Alloc) -> bool:
         isinstance(alloc.count, Const)
         and alloc.count.value * DTYPES[alloc.type].itemsize <= STACK_BYTES
     )
+
+
+def expressions(s) -> tuple:
+    """The expressions that stand in a statement itself, not in its blocks."""
+    kind = type(s)
+    if kind is Store:
+        return s.buffer, s.index, s.expr
+    if kind is Loop:
+        return s.start, s.stop
+    if kind is Spread:
+        return *s.args, s.start, s.stop
+    if kind is While:
+        return ()
+    if kind is If:
+        return (s.condition,)
+    if kind is Call:
+        return s.args
+    if kind is Alloc:
+        return (s.count,)
+    return () if s.expr is None else (s.expr,)
+
+
+def names_of(e) -> set[str]:
+    """The names in an expression."""
+    kind = type(e)
+    if kind is Name:
+        return {e.name}
+    if kind is Op:
+        return set().union(*map(names_of, e.args))
+    if kind is Load or kind is Address:
+        return names_of(e.index) | {e.buffer.name}
+    return set()
 
 
 def allocations(body: list):

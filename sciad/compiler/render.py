@@ -13,7 +13,6 @@ from functools import lru_cache
 
 from sciad.compiler import mathlib, threads
 from sciad.compiler.nodes import (
-    STACK_TOTAL,
     Address,
     Alloc,
     Assign,
@@ -27,6 +26,7 @@ from sciad.compiler.nodes import (
     Module,
     Name,
     Op,
+    Placement,
     Return,
     Spread,
     Store,
@@ -36,6 +36,7 @@ from sciad.compiler.nodes import (
     on_stack,
 )
 from sciad.compiler.outline import lifetimes, packed
+from sciad.compiler.planning import constant_sizes, on_the_stack
 from sciad.compiler.scalars import DTYPES, KIND, TABLE, conversion
 from sciad.core.errors import SciadError
 
@@ -46,6 +47,10 @@ the text grows linearly: every way out of a function releases all that it alloca
 INLINED_FROM = 4096
 """Iterations of a loop from which the vector functions that it calls are written into its module,
 to be inlined: a sixth faster, for some milliseconds more to compile."""
+
+HUGE_PAGE = 2**21
+MANY_PAGES = 2**22
+"""Bytes of workspace from which large pages are asked for."""
 
 NO_MEMORY = -1  # the status of a function whose workspace could not be allocated
 
@@ -69,6 +74,7 @@ class Host:
     vector_functions: dict[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
     aligned: bool = True  # the C library has aligned_alloc
     threads: bool = False  # the pool of `sciad.compiler.threads` works here
+    huge: bool = False  # the system gives large pages on request (madvise)
 
     __hash__ = object.__hash__
 
@@ -151,7 +157,7 @@ class _Renderer:
             self.values[name] = f"%{name}"
             mark = " noalias" if f.noalias and type.startswith("ptr<") else ""
             params.append(f"{llvm_type(type)}{mark} %{name}")
-        self.workspace(f.body)
+        self.workspace(f.body, f.placement)
         self.block(f.body)
         if self.open:
             self.leave("ret void" if f.result is None else "unreachable")
@@ -395,20 +401,19 @@ class _Renderer:
             f"  %{s.result} = call i64 @{threads.SYMBOL}(ptr @{s.target}..task, ptr {context}, "
             f"i64 {start}, i64 {stop}, i64 {s.grain}, i64 {s.cap})")
 
-    def workspace(self, body: list) -> None:
+    def workspace(self, body: list, placement: Placement | None) -> None:
         """Place the allocations of constant size: the small ones on the stack as long as there is
         room, the others on the heap, where many share one piece of memory."""
-        sizes = {s.name: -(-max(s.count.value, 1) * DTYPES[s.type].itemsize // 64) * 64
-                 for s in allocations(body) if type(s.count) is Const}
+        sizes = constant_sizes(body)
         small = {s.name for s in allocations(body) if on_stack(s)}
-        self.stacked, self.offsets, self.base = set(), {}, ""
-        room = STACK_TOTAL
-        for name in sorted(sizes, key=sizes.__getitem__):
-            if name in small and sizes[name] <= room:
-                room -= sizes[name]
-                self.stacked.add(name)
+        self.stacked, self.offsets, self.base = on_the_stack(sizes, small), {}, ""
         rest = {name: size for name, size in sizes.items() if name not in self.stacked}
-        if len(rest) > SEPARATE or not small <= self.stacked:
+        if placement is not None:
+            self.offsets = {k: v for k, v in placement.offsets.items() if k not in self.stacked}
+            if self.offsets:
+                self.base = "%..work"
+                self.heap_piece(self.base, str(placement.total))
+        elif len(rest) > SEPARATE or not small <= self.stacked:
             self.base = "%..work"
             self.offsets, total = packed(rest, lifetimes(body))
             self.heap_piece(self.base, str(total))
@@ -438,10 +443,13 @@ class _Renderer:
         """Allocate `size` bytes, a multiple of 64; every way out of the function releases them."""
         r = self.register()
         ok, none = self.labels("ok", "none")
+        huge = self.host.huge and size.isdigit() and int(size) >= MANY_PAGES
         if self.host.aligned:
             self.need("aligned_alloc", "ptr (i64, i64)")
+            align = HUGE_PAGE if huge else 64
+            size = str(-(-int(size) // HUGE_PAGE) * HUGE_PAGE) if huge else size
             self.lines.append(
-                f"  {pointer} = call noalias align 64 ptr @aligned_alloc(i64 64, i64 {size})")
+                f"  {pointer} = call noalias align 64 ptr @aligned_alloc(i64 {align}, i64 {size})")
         else:
             self.need("malloc", "ptr (i64)")
             self.lines.append(f"  {pointer} = call noalias ptr @malloc(i64 {size})")
@@ -450,6 +458,9 @@ class _Renderer:
         self.label(none)
         self.leave(f"ret i64 {NO_MEMORY}" if self.result == "i64" else "unreachable")
         self.label(ok)
+        if huge:  # otherwise the system hands out memory 4 KiB at a time, and that takes longer
+            self.need("madvise", "i32 (ptr, i64, i32)")
+            self.lines.append(f"  {r}h = call i32 @madvise(ptr {pointer}, i64 {size}, i32 14)")
         self.heap.append(pointer)
 
     def return_(self, s: Return) -> None:
