@@ -66,7 +66,7 @@ def joined(em: Emitter, parts: Sequence[Value], shape, kind: str, axis: int) -> 
             cuts[k].update(place + start if k == axis else place for place in places)
     cuts[axis].update(starts[1:-1])
     return Virtual(tuple(shape), kind, at, None, _computed(ready), depth_of(*ready),
-                   cost_of(*ready) + len(ready), _sorted(cuts))
+                   max(map(cost_of, ready)) + 1, _sorted(cuts))
 
 
 def replaced(em: Emitter, x: Value, v: Value, box, adds: bool, kind: str) -> Virtual:
@@ -102,7 +102,7 @@ def replaced(em: Emitter, x: Value, v: Value, box, adds: bool, kind: str) -> Vir
         cuts[k].update(place + box[k][0] for place in places if extent > 1)
     for places, extent, (start, stop, _) in zip(cuts, shape, box, strict=True):
         places.update(place for place in (start, stop) if 0 < place < extent)
-    return Virtual(shape, kind, at, None, _computed([x, v]), depth_of(x, v), cost_of(x, v) + 1,
+    return Virtual(shape, kind, at, None, _computed([x, v]), depth_of(x, v), max(cost_of(x), cost_of(v)) + 1,
                    _sorted(cuts))
 
 

@@ -109,7 +109,7 @@ CHEAP = 2
 
 def cost_of(*values: Value) -> int:
     """What an entry of each of these costs together."""
-    return sum(x.cost for x in values if type(x) is Virtual)
+    return sum(x.cost for x in values if type(x) is Virtual and x.computed)
 
 
 def flat_index(shape: tuple[int, ...], indices: Sequence[Expr]) -> Expr:
