@@ -113,8 +113,99 @@ def largest(x, y):
     return x * y[np.argmax(x)]
 
 
+def stencil(x, y):
+    """Padded, shifted, added up: pieces that are never written out."""
+    wide = np.concatenate([y[:1], x, y[-1:] * 0.5])
+    return wide[2:] - 2.0 * wide[1:-1] + wide[:-2] * y
+
+
+def overlapping_writes(x, y):
+    out = snp.copy(x)
+    out[1:] += y[:-1]
+    out[:-1] = out[1:] - y[1:] * 0.25
+    out[1:-1] *= out[:-2]
+    return out
+
+
+def relax(x, y):
+    """A carry that is made anew in each iteration, beside one that is not."""
+    def step(k, state):
+        u, total = state
+        u[1:-1] += 0.2 * (u[2:] + u[:-2] - 2.0 * u[1:-1]) + 0.01 * k * y[1:-1]
+        return u, total + u[1] * y[0]
+
+    u, total = sciad.fori_loop(0, 5, step, (x, x[0]))
+    return u * np.tanh(total)
+
+
+def fill(x, y):
+    """A carry that is written entry by entry."""
+    def step(k, out):
+        out[k] = out[k - 1] * 0.5 + y[k]
+        return out
+
+    return sciad.fori_loop(1, 4, step, x)
+
+
+def exchange(x, y):
+    """Carries that go into each other."""
+    def step(state, row):
+        a, b, c = state
+        return (b, np.sin(a) + 0.1 * c, c), (a[0] * row, c)
+
+    (a, b, c), (s, rows) = sciad.scan(step, (x, y, x), y[:3])
+    return a - b * np.sum(s) + c + rows[1]
+
+
+def backwards(x, y):
+    carry, rows = sciad.scan(lambda c, row: (0.5 * c[::-1] + row, c), x,
+                             np.outer(np.ones(3), y), reverse=True)
+    return carry + rows[2] - rows[0]
+
+
+def nested(x, y):
+    def outer(state):
+        k, z = state
+        z = sciad.fori_loop(0, 2, lambda j, z: np.tanh(z + y * 0.1), z)
+        return k + 1, sciad.cond(z[0] > 0.2, lambda z: z[::-1] * 1.0, lambda z: z + y, z)
+
+    return sciad.while_loop(lambda s: s[0] < 3, outer, (0, x))[1]
+
+
+def constant_in_loop(x, y):
+    """What no iteration changes."""
+    def step(state, row):
+        z, unused = state
+        return (z * np.sum(np.sin(y)) * 0.1 + np.exp(-y * y) * row, unused), np.cos(y[0]) * row
+
+    (z, _), rows = sciad.scan(step, (x, y), x[:2])
+    return z + np.sum(rows)
+
+
+def table(x, y):
+    """Rows and columns."""
+    t = np.outer(x[:4], y) + x
+    t = t - np.max(t, axis=1, keepdims=True)
+    p = np.exp(t) / np.sum(np.exp(t), axis=1, keepdims=True)
+    return np.sum(p * np.sum(t, axis=0), axis=0) + p[:, :2].T.ravel()[0]
+
+
+def gathered(x, y):
+    order = np.argsort(x)
+    return x[order] * y[::-1][order % 3] + np.sum(y[order[:2]])
+
+
+def shifted_views(x, y):
+    out = snp.zeros(2 * len(x))
+    out[len(x):] = x
+    out[:len(x)] = y * 2.0
+    out[1::2] -= out[::2]
+    return np.roll(out, 3)[:len(x)] + out[len(x):]
+
+
 TWO = [branch, early, cond, scan, while_loop, newton, write, write_view, write_in_branch,
-       write_with_arrays, largest]
+       write_with_arrays, largest, stencil, overlapping_writes, relax, fill, exchange, backwards,
+       nested, constant_in_loop, table, gathered, shifted_views]
 INSTRUCTIONS = ([("one", f) for f in SMOOTH + MOVES] + [("two", f) for f in BINARY]
                 + [("two", f) for f in TWO] * 2)
 
@@ -187,13 +278,64 @@ def test_second_derivatives(steps, entries):
     compare(product, args, 1e-6)
 
 
-@pytest.mark.parametrize("n", [4, 20])
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [4, 16, 18])
+@SETTINGS
+@given(steps=STEPS, entries=INPUTS)
+def test_single_precision(n, steps, entries):
+    """Derivatives are left out: they are of the same program."""
+    args = np.array(entries[:n], np.float32), np.float32(0.7)
+    compare(program(steps), args, 2e-3)
+
+
+@pytest.mark.parametrize("n", [4, 16, 18, 20])
 @pytest.mark.parametrize("f", TWO, ids=lambda f: f.__name__)
 def test_each_instruction(f, n):
     x, y = np.linspace(-1, 1.3, n), np.cos(np.arange(float(n)) * 2)
     for args in [(x, y), (y, x), (-x, y), (x, -y)]:
         compare(f, args, 1e-12)
         compare(sciad.grad(total(f), (0, 1)), args, 1e-11)
+
+
+# --- integers and truth values: exact -------------------------------------------------------------
+
+WHOLE = [np.add, np.subtract, lambda x, y: x * (y % 7), np.maximum, np.minimum,
+         lambda x, y: x // (1 + y % 5), lambda x, y: x % (3 + abs(y) % 4),
+         lambda x, y: np.where(x > y, x, -y), lambda x, y: np.where((x < y) | (x == 2), y, x % 5),
+         lambda x, y: (x >= y).astype(x.dtype) + x, lambda x, y: x[::-1] + np.cumsum(y % 3),
+         lambda x, y: x[y % len(x)], lambda x, y: x * np.any(x > y) - np.sum(y == 1),
+         lambda x, y: np.roll(x, 2) - np.max(y), lambda x, y: np.concatenate([y[2:], x[:2]]),
+         lambda x, y: x + np.argmax(y), lambda x, y: np.abs(x) - np.sign(y),
+         lambda x, y: sciad.fori_loop(0, 3, lambda k, z: (z + k * y) % 11, x),
+         lambda x, y: sciad.while_loop(lambda z: np.sum(np.abs(z)) > 20, lambda z: z // 2 + 0 * y,
+                                       np.abs(x)),
+         lambda x, y: sciad.scan(lambda c, r: ((c + r) % 13, c * 2), x, y[:3])[1][1],
+         lambda x, y: sciad.cond(x[0] > y[0], lambda: x - y, lambda: y * 2)]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32])
+@pytest.mark.parametrize("n", [4, 16, 18])
+@pytest.mark.parametrize("f", WHOLE)
+def test_each_operation_on_integers(f, n, dtype):
+    x = (np.arange(n) * 7 % 12 - 4).astype(dtype)
+    for args in [(x, x[::-1].copy()), (x[::-1].copy(), x % 5)]:
+        compare(f, args, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [4, 17])
+@settings(SETTINGS, max_examples=40)
+@given(steps=st.lists(st.tuples(st.sampled_from([("two", f) for f in WHOLE]), st.integers(0, 9),
+                                st.integers(0, 9)), min_size=2, max_size=8),
+       entries=st.lists(st.integers(-9, 9), min_size=20, max_size=20))
+def test_programs_of_integers(n, steps, entries):
+    def run(x, a):
+        pool = [x, a + x % 9, x[::-1] - a]
+        for (_, f), i, j in steps:
+            pool.append(f(pool[i % len(pool)], pool[j % len(pool)]) % 1000)
+        return pool[-1], np.sum(pool[-2])
+
+    compare(run, (np.array(entries[:n]), np.int64(3)), 0)
 
 
 @pytest.mark.parametrize("n", [4, 20])
