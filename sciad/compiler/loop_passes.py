@@ -2,6 +2,7 @@
 
 share_loops  loops that carry the same states from the same start run once, for the results of all
 trimmed      carries, rows, constants and results that nobody needs go
+settle       carries that no iteration changes become constants
 hoist        what depends on nothing that changes is computed before the loop
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sciad.compiler.rewriting import body_digest, inlined, params_key
-from sciad.core.graph import Equation, Graph, Literal, Var
+from sciad.core.graph import Atom, Equation, Graph, Literal, Var
 from sciad.core.rules import Elementwise
 from sciad.ops import control, products, reduce, shape
 
@@ -186,6 +187,83 @@ def _trimmed_while(equation: Equation, needed) -> Equation:
                       test.equations, test.outputs),
         "body": Graph(_picked(body.inputs, places), kept, _picked(body.outputs, states))},
         equation.line)
+
+
+# --- settle ---------------------------------------------------------------------------------------
+
+
+def settle(graph: Graph) -> Graph:
+    """Make constants of carries that come out of each iteration as they went in."""
+    names: dict[Var, Atom] = {}
+    equations = []
+
+    def read(atom):
+        return names.get(atom, atom) if type(atom) is Var else atom
+
+    for equation in graph.equations:
+        params = {k: settle(v) if isinstance(v, Graph) else v for k, v in equation.params.items()}
+        equation = Equation(equation.primitive, list(map(read, equation.inputs)),
+                            equation.outputs, params, equation.line)
+        if equation.primitive is control.scan_p:
+            equation = _settled_scan(equation, names)
+        elif equation.primitive is control.while_p and not params["keep"]:
+            equation = _settled_while(equation, names)
+        equations.append(equation)
+    return Graph(graph.inputs, equations, list(map(read, graph.outputs)))
+
+
+def _unchanged(body: Graph, first: int, starts, outputs) -> list[int]:
+    """The carries that a body hands on, from those that begin as `starts`; a start of a weak type
+    would make other types of what it meets later."""
+    return [k for k, (start, out) in enumerate(zip(starts, outputs, strict=True))
+            if body.outputs[k] is body.inputs[first + k] and start.type == out.type]
+
+
+def _without(xs, gone) -> list:
+    return [x for k, x in enumerate(xs) if k not in gone]
+
+
+def _settled_scan(loop: Equation, names: dict) -> Equation:
+    params, body = loop.params, loop.params["body"]
+    counted, consts, carry = params["counted"], params["consts"], params["carry"]
+    first = counted + consts
+    starts = loop.inputs[first:first + carry]
+    gone = _unchanged(body, consts, starts, loop.outputs[:carry])
+    if not gone:
+        return loop
+    names.update((loop.outputs[k], starts[k]) for k in gone)
+    states = body.inputs[consts:consts + carry]
+    inputs = [*body.inputs[:consts], *_picked(states, gone), *_without(states, gone),
+              *body.inputs[consts + carry:]]
+    operands = [*loop.inputs[:first], *_picked(starts, gone), *_without(starts, gone),
+                *loop.inputs[first + carry:]]
+    new = Graph(inputs, body.equations, _without(body.outputs, gone))
+    return Equation(loop.primitive, operands, _without(loop.outputs, gone), {
+        **params, "body": new, "consts": consts + len(gone), "carry": carry - len(gone)},
+        loop.line)
+
+
+def _settled_while(loop: Equation, names: dict) -> Equation:
+    params, body, test = loop.params, loop.params["body"], loop.params["test"]
+    n_test, n_body = params["test_consts"], params["body_consts"]
+    fixed = loop.inputs[:n_test + n_body]
+    starts = loop.inputs[n_test + n_body:]
+    gone = _unchanged(body, n_body, starts, loop.outputs[1:])
+    if not gone:
+        return loop
+    names.update((loop.outputs[1 + k], starts[k]) for k in gone)
+
+    def moved(graph, many):
+        states = graph.inputs[many:]
+        return [*graph.inputs[:many], *_picked(states, gone), *_without(states, gone)]
+
+    mine = _picked(starts, gone)
+    operands = [*fixed[:n_test], *mine, *fixed[n_test:], *mine, *_without(starts, gone)]
+    return Equation(loop.primitive, operands, [loop.outputs[0], *_without(loop.outputs[1:], gone)],
+                    {**params, "test_consts": n_test + len(gone), "body_consts": n_body + len(gone),
+                     "test": Graph(moved(test, n_test), test.equations, test.outputs),
+                     "body": Graph(moved(body, n_body), body.equations,
+                                   _without(body.outputs, gone))}, loop.line)
 
 
 # --- hoist ----------------------------------------------------------------------------------------

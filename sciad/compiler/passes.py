@@ -5,6 +5,7 @@ simplify  identities without rounding: x * 1, x - 0, -(-x), where(c, x, x), cast
 pieces    reads of what was just written, sums of padded pieces (pieces.py)
 select    a cond whose branches are a few cheap scalar operations computes both and selects
 share     equal equations are computed once; loops over the same states run once (loop_passes.py)
+settle    carries that no iteration changes become constants (loop_passes.py)
 hoist     what no iteration of a loop changes is computed before it (loop_passes.py)
 prune     what no output needs goes, unless it may stop the program; carries and rows of loops too
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sciad.compiler.loop_passes import hoist, share_loops, trimmed
+from sciad.compiler.loop_passes import hoist, settle, share_loops, trimmed
 from sciad.compiler.pieces import pieces
 from sciad.compiler.rewriting import inlined, params_key, rewritten, stops
 from sciad.core.graph import Atom, Equation, Graph, Literal, Var, output_types
@@ -26,7 +27,7 @@ _MOST_FOLDED = 1024
 def optimise(graph: Graph) -> Graph:
     """All passes, in order."""
     graph = share(pieces(select(simplify(fold(graph)))))
-    return prune(share(hoist(prune(share_loops(graph)))))
+    return prune(share(hoist(settle(prune(share_loops(graph))))))
 
 
 def tidy(graph: Graph) -> Graph:

@@ -102,8 +102,8 @@ def replaced(em: Emitter, x: Value, v: Value, box, adds: bool, kind: str) -> Vir
         cuts[k].update(place + box[k][0] for place in places if extent > 1)
     for places, extent, (start, stop, _) in zip(cuts, shape, box, strict=True):
         places.update(place for place in (start, stop) if 0 < place < extent)
-    return Virtual(shape, kind, at, None, _computed([x, v]), depth_of(x, v), max(cost_of(x), cost_of(v)) + 1,
-                   _sorted(cuts))
+    return Virtual(shape, kind, at, None, _computed([x, v]), depth_of(x, v),
+                   max(cost_of(x), cost_of(v)) + 1, _sorted(cuts))
 
 
 def _computed(values: Sequence[Value]) -> bool:
