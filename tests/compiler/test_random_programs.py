@@ -191,7 +191,7 @@ def table(x, y):
 
 
 def gathered(x, y):
-    order = np.argsort(x)
+    order = np.argsort(x, kind="stable")
     return x[order] * y[::-1][order % 3] + np.sum(y[order[:2]])
 
 
