@@ -198,10 +198,13 @@ def lower_body(em: Emitter, graph: Graph, inputs: list[Value]) -> list[Value]:
         operands = [read(atom) for atom in equation.inputs]
         reusable = [_reusable(atom, value, uses) and equation.inputs.count(atom) == 1
                     for atom, value in zip(equation.inputs, operands, strict=True)]
-        outs = _lowered(em, Step(equation, reusable), operands)
+        used = [uses[var] > 0 for var in equation.outputs]
+        outs = _lowered(em, Step(equation, reusable, used), operands)
         if em.dead:
             return []
         for var, value in zip(equation.outputs, outs, strict=True):
+            if value is None:  # an output that nobody reads
+                continue
             env[var] = _keep(em, _disowned(value, operands, reusable), uses[var])
     return [read(atom) for atom in graph.outputs]
 
@@ -225,11 +228,12 @@ def _lowered(em: Emitter, step: Step, operands: list[Value]) -> list[Value]:
 
 @dataclass(slots=True)
 class Step:
-    """An equation, and which of its operands' buffers may be overwritten (this is their last
-    use)."""
+    """An equation, which of its operands' buffers may be overwritten (this is their last use),
+    and which of its outputs are read; in place of another the lowering may give None."""
 
     equation: Equation
     reusable: list[bool]
+    used: list[bool]
 
     @property
     def params(self) -> dict:

@@ -1,4 +1,4 @@
-"""Native forms of products and solves.
+"""Native forms of products.
 
 Small products unroll; the others are three loops, ordered so that the innermost runs along
 memory; large ones call BLAS.
@@ -6,10 +6,8 @@ memory; large ones call BLAS.
 
 from __future__ import annotations
 
-import numpy as np
-
 from sciad.compiler import loops as ir
-from sciad.compiler.loops import Builder, Const, Name, Op
+from sciad.compiler.loops import Builder, Const, Op
 from sciad.compiler.lower import lowering
 from sciad.compiler.values import (
     Buffer,
@@ -21,15 +19,13 @@ from sciad.compiler.values import (
     flat_index,
     index,
 )
-from sciad.ops import factor, products
+from sciad.ops import products
 
 UNROLL = 128
 """Multiplications up to which a product of small matrices is written out."""
 
 BLAS = 64**3
 """Multiplications from which a product calls BLAS."""
-
-SINGULAR = np.linalg.LinAlgError("Singular matrix")
 
 
 def _add(x, y):
@@ -144,90 +140,3 @@ def _blas(em: Emitter, a: Buffer, b: Buffer, out: Buffer):
     function = helper.function()
     em.functions.append(function)
     em.emit(ir.Call(function.name, (a.name, b.name, out.name), em.fresh("s")))
-
-
-@lowering(factor.solve_p)
-def _solve(em, step, a, b):
-    """Gaussian elimination with partial pivoting, on copies in memory."""
-    out_shape, kind = step.out()
-    n, columns = a.shape[-1], b.shape[-1]
-    a, b = _operand(em, a, kind), _operand(em, b, kind)
-    work = em.buffer((n, n), kind)
-    x = em.buffer(out_shape, kind)
-    with em.loops(out_shape[:-2]) as batch:
-        base = index(0)
-        for extent, i in zip(out_shape[:-2], batch, strict=True):
-            base = base * extent + i
-        base = em.let(base * (n * columns))
-        with em.loops((n, n)) as (i, j):
-            em.emit(ir.Store(work.name, em.let(i * n + j),
-                             em.at(a, (*batch[len(batch) + 2 - len(a.shape):], i, j))))
-        with em.loops((n, columns)) as (i, j):
-            em.emit(ir.Store(x.name, em.let(base + i * columns + j),
-                             em.at(b, (*batch[len(batch) + 2 - len(b.shape):], i, j))))
-        _eliminate(em, work.name, x.name, base, n, columns)
-        _substitute(em, work.name, x.name, base, n, columns)
-    return [x]
-
-
-def _eliminate(em, a: Name, x: Name, base, n, columns):
-    with em.loop(n) as k:
-        pivot = em.variable(k)
-        best = em.variable(Op("abs", (ir.Load(a, k * n + k),)))
-        with _from(em, k, n) as i:
-            size = em.let(Op("abs", (ir.Load(a, i * n + k),)))
-            wins = em.let(size > best)
-            em.emit(ir.Assign(pivot.name, Op("select", (wins, i, pivot))))
-            em.emit(ir.Assign(best.name, Op("select", (wins, size, best))))
-        em.stop_unless(best.ne(0.0), SINGULAR)
-        row = em.snapshot(pivot)
-        with em.nested() as swap:
-            _swap_rows(em, a, index(0), k, row, n)
-            _swap_rows(em, x, base, k, row, columns)
-        em.emit(ir.If(row.ne(k), swap, []))
-        top = em.let(ir.Load(a, k * n + k))
-        with _from(em, k, n) as i:
-            ratio = em.let(ir.Load(a, i * n + k) / top)
-            _subtract_row(em, a, index(0), i, k, ratio, n)
-            _subtract_row(em, x, base, i, k, ratio, columns)
-
-
-def _substitute(em, a, x, base, n, columns):
-    with em.loop(n, reverse=True) as k:
-        top = em.let(ir.Load(a, k * n + k))
-        with em.loop(columns) as j:
-            spot = em.let(base + k * columns + j)
-            em.emit(ir.Store(x, spot, ir.Load(x, spot) / top))
-        with em.loop(k) as i:
-            _subtract_row(em, x, base, i, k, em.let(ir.Load(a, i * n + k)), columns)
-
-
-def _from(em: Emitter, k, n):
-    """A loop over k < i < n."""
-    return _Shifted(em, k, n)
-
-
-class _Shifted:
-    def __init__(self, em, k, n):
-        self.em, self.k = em, k
-        self.loop = em.loop(em.let(Const(n - 1, "i64") - k))
-
-    def __enter__(self):
-        return self.em.let(self.loop.__enter__() + self.k + 1)
-
-    def __exit__(self, *exc):
-        return self.loop.__exit__(*exc)
-
-
-def _swap_rows(em, buffer, base, i, k, width):
-    with em.loop(width) as j:
-        p, q = em.let(base + i * width + j), em.let(base + k * width + j)
-        old = em.let(ir.Load(buffer, p))
-        em.emit(ir.Store(buffer, p, ir.Load(buffer, q)))
-        em.emit(ir.Store(buffer, q, old))
-
-
-def _subtract_row(em, buffer, base, i, k, ratio, width):
-    with em.loop(width) as j:
-        p, q = em.let(base + i * width + j), em.let(base + k * width + j)
-        em.emit(ir.Store(buffer, p, ir.Load(buffer, p) - ratio * ir.Load(buffer, q)))
