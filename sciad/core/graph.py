@@ -153,7 +153,7 @@ class Graph:
     np.True_
     """
 
-    __slots__ = ("inputs", "equations", "outputs", "_key")
+    __slots__ = ("inputs", "equations", "outputs", "_key", "_last")
 
     def __init__(self, inputs: Sequence[Var], equations: Sequence[Equation],
                  outputs: Sequence[Atom]):
@@ -161,6 +161,7 @@ class Graph:
         self.equations = list(equations)
         self.outputs = tuple(outputs)
         self._key: str | None = None
+        self._last: list[list[Var]] | None = None
 
     def __call__(self, *args) -> list:
         """Evaluate: bind each equation in turn (on any values, Arrays included)."""
@@ -171,14 +172,29 @@ class Graph:
         def read(atom):
             return atom.value if type(atom) is Literal else env[atom]
 
-        for equation in self.equations:
+        for equation, done in zip(self.equations, self._done(), strict=True):
             primitive = equation.primitive
             out = bind(primitive, tuple(map(read, equation.inputs)), equation.params)
             if primitive.multiple:
                 env.update(zip(equation.outputs, out, strict=True))
             else:
                 env[equation.outputs[0]] = out
+            del out
+            for var in done:
+                del env[var]
         return [read(atom) for atom in self.outputs]
+
+    def _done(self) -> list[list[Var]]:
+        """For each equation the values that nothing needs after it, whose memory goes back."""
+        if self._last is None or len(self._last) != len(self.equations):
+            known, last = set(self.outputs), []
+            for equation in reversed(self.equations):
+                seen = {x for x in (*equation.inputs, *equation.outputs)
+                        if type(x) is Var and x not in known}
+                known |= seen
+                last.append(list(seen))
+            self._last = last[::-1]
+        return self._last
 
     def __len__(self):
         return sum(1 + sum(map(len, equation.graphs())) for equation in self.equations)
