@@ -24,17 +24,21 @@ from sciad.core.transforms import (
     vjp,
 )
 from sciad.core.tree import register
+from sciad.core.version import VERSION
 from sciad.numpy.patching import patch_numpy
 from sciad.ops.control import cond, fori_loop, scan, vmap, while_loop
 
 if TYPE_CHECKING:
+    from sciad import cache
     from sciad.compiler.jit import jit
+    from sciad.compiler.saved import load_compiled
     from sciad.compiler.threads import threads
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Array",
+    "cache",
     "check_grads",
     "checkpoint",
     "cond",
@@ -49,6 +53,7 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "load_compiled",
     "patch_numpy",
     "ravel",
     "register",
@@ -65,13 +70,14 @@ __all__ = [
 ]
 
 
-_NAMESPACES = ("compiler", "ode", "optimize", "random", "special")
+_NAMESPACES = ("cache", "compiler", "ode", "optimize", "random", "special")
 """Read when they are first asked for, as `jit` is: `import sciad` alone needs no compiler."""
 
 
 def __getattr__(name: str):
-    if name in ("compiler", "jit"):
+    if name in ("compiler", "jit", "load_compiled"):
         globals()["jit"] = importlib.import_module("sciad.compiler.jit").jit
+        globals()["load_compiled"] = importlib.import_module("sciad.compiler.saved").load_compiled
         return globals()[name]
     if name == "threads":
         globals()["threads"] = importlib.import_module("sciad.compiler.threads").threads

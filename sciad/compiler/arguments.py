@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -40,9 +41,14 @@ class Call:
     signature : tuple
         The kinds of the leaves, and all else that the recording depends on.
     leaves : list
-        Inputs of the graph: the environment's, then the arguments'.
+        Inputs of the graph: the environment's, then the arguments'. `own` holds the objects that
+        the caller has in their places.
     error : Exception or None
         What recording raised.
+    touched : set
+        The leaves, arrays of the caller's, that the function has written into when it ran.
+    writes : list
+        Those whose new content `run` returns behind the result.
     """
 
     def __init__(self, environment: Environment, given: list, structure, static_ints: bool):
@@ -51,6 +57,7 @@ class Call:
         self.structure = structure
         self.captured = len(environment.leaves)
         self.leaves = list(environment.leaves)
+        self.own = list(environment.leaves)
         self.refusal = environment.refusal
         self.keep = [environment.keep]
         self.fixed: dict[int, Any] = {}
@@ -64,6 +71,7 @@ class Call:
             elif isinstance(x, np.ndarray) and type(x) not in (np.ndarray, np.memmap):
                 self._fix(k, x, Environment(x, fixed=True), kinds)
             else:
+                self.own.append(x)
                 x = _leaf(x)
                 self.leaves.append(x)
                 kinds.append(_signature(x))
@@ -73,6 +81,8 @@ class Call:
         self.found: Any = None
         self.reason = ""
         self.error: Exception | None = None
+        self.touched: set[int] = set()
+        self.writes: list[int] = []
 
     def _fix(self, k, value, account, kinds):
         self.fixed[k] = value
@@ -82,8 +92,8 @@ class Call:
 
     def run(self, f: Callable, xs: tuple) -> Any:
         """`f` on traced leaves, with its environment made of them; it must leave as they were
-        its environment and the containers among its arguments."""
-        captured = xs[:self.captured]
+        its environment and the containers among its arguments. Arrays may be written into."""
+        captured, nodes = xs[:self.captured], [x._node for x in xs]
         function = rebuild(f, list(captured))
         unchanged = pure_run(function, self.environment.key, captured)
         rest = iter(xs[self.captured:])
@@ -98,7 +108,16 @@ class Call:
         if new_structure != structure or not all(map(operator.is_, after, before)):
             raise RecordError("the function is not pure: it changes a container among its "
                               "arguments")
-        return out
+        self.touched.update(k for k in range(self.captured, len(xs))
+                            if xs[k]._node is not nodes[k] and np.ndim(self.leaves[k]))
+        return (out, [xs[k] for k in self.writes]) if self.writes else out
+
+    def overlaps(self, writes: list[int]) -> bool:
+        """Whether arrays that the function writes into share memory with other arguments."""
+        arrays = [x for x in self.own if isinstance(x, np.ndarray)]
+        written = [self.own[k] for k in writes if isinstance(self.own[k], np.ndarray)]
+        return any(np.may_share_memory(x, y) for x in written for y in arrays if x is not y) or (
+            len({id(x) for x in arrays}) < len(arrays))
 
 
 def _leaf(x: Any) -> Any:
@@ -124,3 +143,42 @@ def _signature(x: Any) -> Any:
     if inner.weak:
         return {"f": float, "i": int, "c": complex}[inner.dtype.kind]
     return (inner.shape, inner.dtype.char if inner.dtype.kind in "biufc" else inner.dtype)
+
+
+_NUMBERS = frozenset([np.float64, complex, np.complex128])
+
+
+def quick_signature(x: Any) -> Any:
+    """The kind of a plain argument; None for what needs a closer look."""
+    kind = type(x)
+    if kind is float:
+        return kind
+    if kind is np.ndarray:
+        return (x.shape, x.dtype.char)
+    return kind if kind in _NUMBERS else None
+
+
+def check_static(f: Callable, names: tuple[str, ...]) -> None:
+    """Refuse names that the function does not have."""
+    try:
+        parameters = inspect.signature(f).parameters
+    except (TypeError, ValueError):
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in names:
+        if name not in parameters:
+            raise ArgumentError(f"jit: static_argnames has {name!r}, which is no argument of "
+                                f"{getattr(f, '__name__', f)}({', '.join(parameters)})")
+
+
+def with_static(f: Callable, names: tuple[str, ...], args: tuple, kwargs: dict) -> tuple:
+    """The arguments, those that count by value marked."""
+    try:
+        bound = inspect.signature(f).bind(*args, **kwargs)
+    except ValueError as error:  # a function of C without a signature
+        raise ArgumentError(f"jit: static_argnames needs a signature: {error}") from None
+    for name in names:
+        if name in bound.arguments and type(bound.arguments[name]) is not Static:
+            bound.arguments[name] = Static(bound.arguments[name])
+    return bound.args, bound.kwargs

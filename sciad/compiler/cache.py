@@ -2,18 +2,24 @@
 
 Entries are written to a temporary file and moved into place, so that readers and concurrent
 writers only ever see whole ones; each carries its own digest, and one that does not match is
-thrown away.  The folder's size is bounded; the entries least recently written go first.
+thrown away.  The folder's size is bounded; the entries least recently used go first.
 """
 
 import hashlib
 import os
 import tempfile
+import time
 from pathlib import Path
 
-VERSION = "1"
+from sciad.core.errors import ArgumentError
+from sciad.core.version import VERSION
+
 MAX_BYTES = 256 * 2**20
 _DIGEST = 32
+_STALE = 3600.0
+"""Seconds after which a temporary file is what a killed writer left."""
 _writes = 0
+_limit: int | None = None
 
 
 def folder() -> Path:
@@ -26,8 +32,38 @@ def folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "sciad"
 
 
+def limit(most: int | None = None) -> int:
+    """The bytes that the folder may take, after setting them for this process if `most` is given.
+
+    The first of these counts: what was set, ``SCIAD_CACHE_BYTES``, 256 MiB.
+
+    Examples
+    --------
+    >>> import sciad
+    >>> before = sciad.cache.limit()
+    >>> sciad.cache.limit(2**30)
+    1073741824
+    >>> _ = sciad.cache.limit(before)
+    """
+    global _limit
+    if most is not None:
+        if most < 0:
+            raise ArgumentError(f"cache.limit({most}): a number of bytes, 0 to keep nothing")
+        _limit = int(most)
+        shrink(folder(), _limit)
+    if _limit is not None:
+        return _limit
+    text = os.environ.get("SCIAD_CACHE_BYTES", "")
+    return int(text) if text.isdigit() else MAX_BYTES
+
+
+def size() -> int:
+    """The bytes that the entries take now."""
+    return sum(size for _, size, _ in _entries(folder()))
+
+
 def key(*parts: str) -> str:
-    """The name of the entry made from these texts."""
+    """The name of the entry made from these texts by this version of sciad."""
     digest = hashlib.sha256(VERSION.encode())
     for part in parts:
         digest.update(b"\0" + part.encode())
@@ -42,16 +78,22 @@ def read(name: str) -> bytes | None:
     except OSError:
         return None
     digest, data = content[:_DIGEST], content[_DIGEST:]
-    if hashlib.sha256(data).digest() == digest:
-        return data
-    path.unlink(missing_ok=True)
+    try:
+        if hashlib.sha256(data).digest() == digest:
+            os.utime(path)
+            return data
+        path.unlink(missing_ok=True)
+    except OSError:  # a folder that is read only
+        return data if hashlib.sha256(data).digest() == digest else None
     return None
 
 
 def write(name: str, data: bytes) -> None:
     """Keep an entry.  A folder that cannot be written to only means that nothing is kept."""
     global _writes
-    home = folder()
+    home, most = folder(), limit()
+    if not most:
+        return
     try:
         home.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=home, prefix="sciad-", suffix=".tmp")
@@ -64,13 +106,13 @@ def write(name: str, data: bytes) -> None:
             raise
         _writes += 1
         if _writes % 64 == 1:
-            shrink(home)
+            shrink(home, most)
     except OSError:
         return
 
 
 def _entries(home: Path) -> list[tuple[float, int, str]]:
-    """(time written, size, path) of every file that this module made, oldest first."""
+    """(time of use, size, path) of every file that this module made, oldest first."""
     found = []
     for entry in os.scandir(home) if home.is_dir() else ():
         if entry.name.endswith((".o", ".tmp")):
@@ -82,18 +124,19 @@ def _entries(home: Path) -> list[tuple[float, int, str]]:
     return sorted(found)
 
 
-def shrink(home: Path, limit: int = MAX_BYTES) -> None:
-    """Remove the oldest entries until the folder is below ``limit`` bytes."""
+def shrink(home: Path, most: int = MAX_BYTES) -> None:
+    """Remove the entries least recently used until the folder is below ``most`` bytes, and what
+    killed writers left."""
     entries = _entries(home)
     total = sum(size for _, size, _ in entries)
-    for _, size, path in entries:
-        if total <= limit:
-            break
-        Path(path).unlink(missing_ok=True)
-        total -= size
+    old = time.time() - _STALE
+    for used, size, path in entries:
+        if total > most or path.endswith(".tmp") and used < old:
+            Path(path).unlink(missing_ok=True)
+            total -= size
 
 
 def clear() -> None:
-    """Remove every entry."""
+    """Remove every entry; what is in memory goes on."""
     for _, _, path in _entries(folder()):
         Path(path).unlink(missing_ok=True)

@@ -91,8 +91,8 @@ class _Checker:
             self.fail(f"{op.name} does not take {types[0]}: {show(op)}")
         if any(t != types[row.like] for t in types[row.like :]):
             self.fail(f"{op.name} mixes types {', '.join(types)}: {show(op)}")
-        if op.fast and op.name not in ("add", "sub", "mul"):
-            self.fail(f"fast is for add, sub and mul, not {op.name}")
+        if op.fast and op.name not in ("add", "sub", "mul", "div"):
+            self.fail(f"fast is for add, sub, mul and div, not {op.name}")
 
     def block(self, body, scope, depth):
         for k, s in enumerate(body):

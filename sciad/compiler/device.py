@@ -51,12 +51,12 @@ class DeviceKernel:
     cached = False
 
     def __init__(self, graph: Graph, home: Backend, name: str = "kernel",
-                 pointed: tuple[bool, ...] = ()):
+                 pointed: tuple[bool, ...] = (), fastmath: bool = False):
         self.graph, self.home = graph, home
         start = time.perf_counter()
         self.simplified = optimise(graph)
         middle = time.perf_counter()
-        self.lowered = lower(self.simplified, name, whole=True)
+        self.lowered = lower(self.simplified, name, whole=True, fastmath=fastmath)
         if self.lowered.callbacks:
             raise Unsupported(f"{', '.join(sorted(set(self.lowered.callbacks)))} has no device "
                               "form")
@@ -128,7 +128,7 @@ class _Run:
         """The frame on the host; raises if the program stopped."""
         found = self.kernel.home.to_host(self.values["frame"])
         if found[0]:
-            raise failure(self.kernel.lowered, FAILED - int(found[0]))
+            raise failure(self.kernel.lowered.statuses, FAILED - int(found[0]))
         return found
 
     def read(self, name: str):
@@ -221,7 +221,8 @@ class _Cache:
 _cache = _Cache(most=512)
 
 
-def device_kernel(leaves: Any, graph: Graph, name: str = "kernel") -> DeviceKernel:
+def device_kernel(leaves: Any, graph: Graph, name: str = "kernel",
+                  fastmath: bool = False) -> DeviceKernel:
     """The kernel of a graph for leaves of which some live on a device, compiled at most once.
 
     Raises
@@ -238,8 +239,8 @@ def device_kernel(leaves: Any, graph: Graph, name: str = "kernel") -> DeviceKern
         raise Unsupported(f"it takes arrays of {home.name}, which are not compiled: the module has "
                           "no RawModule")
     pointed = tuple(KINDS[type(ground(x))] is not None for x in leaves)
-    return _cache.get((graph.key, home.name, pointed),
-                      lambda: DeviceKernel(graph, home, name, pointed))
+    return _cache.get((graph.key, home.name, pointed, fastmath),
+                      lambda: DeviceKernel(graph, home, name, pointed, fastmath))
 
 
 def compiles(leaves: Any) -> bool:
@@ -248,10 +249,10 @@ def compiles(leaves: Any) -> bool:
     return not any(isinstance(x, np.ndarray) and x.ndim and x.dtype.kind in "fc" for x in leaves)
 
 
-def _call_on_device(home: Backend, *leaves, graph):
+def _call_on_device(home: Backend, *leaves, graph, fastmath=False):
     leaves = [ground(x) for x in leaves]
     try:
-        kernel = device_kernel(leaves, graph)
+        kernel = device_kernel(leaves, graph, fastmath=fastmath)
     except Unsupported:
         return tuple(graph(*leaves))
     return tuple(kernel(*leaves))

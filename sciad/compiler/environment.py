@@ -30,11 +30,13 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import optree
 
 from sciad.core.array import Array
 from sciad.core.custom import CustomRule
 
-_BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex)
+_BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex,
+             optree.PyTreeSpec)
 _MOST_ENTRIES = 10_000
 _MOST_WALKED = 256
 _MOST_TRACED = 64
@@ -58,8 +60,9 @@ _CONSTANT = (
 )
 """Types of objects that stay as they are."""
 
-SEEN_THROUGH: dict[type, Callable[[Callable], Any]] = {}
-"""Wrappers that stand for the function inside, their `f`: type -> how to wrap another one."""
+SEEN_THROUGH: dict[type, Callable[[Callable, Any], Any]] = {}
+"""Wrappers that stand for the function inside, their `f`, run with their `options`: type -> how to
+wrap another one."""
 
 
 def is_leaf(x: Any) -> bool:
@@ -135,6 +138,8 @@ class Environment:
 
     def _visit(self, x):
         while type(x) in SEEN_THROUGH:
+            if x.options.fastmath:
+                self._account.append(x.options)
             x = x.f
         if isinstance(x, _BY_VALUE):
             self._account.append((type(x), repr(x) if isinstance(x, (slice, complex)) else x))
@@ -375,6 +380,18 @@ def _read_globals(f: types.FunctionType) -> tuple[list[str], list]:
     return names, values
 
 
+def captured_by(f: Any) -> list[tuple[str, Any]]:
+    """The variables that a function reaches besides its arguments, by name."""
+    while type(f) in SEEN_THROUGH:
+        f = f.f
+    f = getattr(f, "__func__", f)
+    if type(f) is not types.FunctionType:
+        return []
+    names, values = _read_globals(f)
+    cells = zip(f.__code__.co_freevars, map(_contents, f.__closure__ or ()), strict=True)
+    return [*cells, *zip(names, values, strict=True)]
+
+
 _name_cache: dict[types.CodeType, tuple[str, ...]] = {}
 
 
@@ -405,7 +422,7 @@ class Rebuilder:
 
     def build(self, x: Any) -> Any:
         if type(x) in SEEN_THROUGH:
-            return SEEN_THROUGH[type(x)](self.build(x.f))
+            return SEEN_THROUGH[type(x)](self.build(x.f), x.options)
         if is_leaf(x):
             return x if self.fixed else self._leaf(x)
         if isinstance(x, _BY_VALUE):

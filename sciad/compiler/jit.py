@@ -8,31 +8,34 @@ or compiled runs eagerly, with one warning that names the line and the reason.
 from __future__ import annotations
 
 import functools
-import inspect
-import operator
 import sys
-import threading
-import time
 import types
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
-from sciad.compiler.arguments import INTEGERS, Call, Static
+from sciad.compiler.arguments import (
+    INTEGERS,
+    Call,
+    check_static,
+    quick_signature,
+    with_static,
+)
 from sciad.compiler.collecting import uncollected
-from sciad.compiler.device import compiles, device_kernel
+from sciad.compiler.device import compiles
+from sciad.compiler.devices import DeviceError, moved
 from sciad.compiler.environment import SEEN_THROUGH, Environment
 from sciad.compiler.long_programs import LongProgramWarning, complaint
-from sciad.compiler.native import call_p, kernel_of
-from sciad.compiler.purity import watched
+from sciad.compiler.nested import Inlined
+from sciad.compiler.recompiling import Histories, RecompilationWarning
 from sciad.compiler.reports import Report, Stages
-from sciad.compiler.values import Unavailable, Unsupported
+from sciad.compiler.saved import save
+from sciad.compiler.specialise import Options, Recordings, Specialisation, specialised
+from sciad.compiler.values import Unsupported
 from sciad.core import tree
-from sciad.core.array import Array, unwrap_plain
-from sciad.core.backend import KINDS, ground, home_of, module_of, on_any_device
+from sciad.core.array import unwrap_plain
+from sciad.core.backend import KINDS, ground, home_of
 from sciad.core.errors import (
     ArgumentError,
     LostGradientError,
@@ -40,26 +43,23 @@ from sciad.core.errors import (
     RecordError,
     SciadError,
 )
-from sciad.core.graph import Graph, type_of
+from sciad.core.graph import Graph
 from sciad.core.primitive import Watching, watch
-from sciad.core.record import record_leaves, recording
-from sciad.core.transforms import Taken
-from sciad.ops.control import BufferFull, loop_capacity
+from sciad.ops.control import BufferFull
 
 _INTS_ARE_STATIC = object()
 """In place of a specialisation: the function asks an integer argument for its value."""
 
 _MOST_KNOWN = 256
 _GROWTH = 8
-_LEAF = tree.flatten(0.0)[1]
 
 
 class FallbackWarning(UserWarning):
     """A function that should have been compiled runs eagerly; the message says why."""
 
 
-def jit(f: Callable | None = None, *, static_argnames: Iterable[str] = (),
-        strict: bool = False) -> Any:
+def jit(f: Callable | None = None, *, static_argnames: str | Iterable[str] = (),
+        strict: bool = False, fastmath: bool = False, device: str | None = None) -> Any:
     """Compile a function to machine code at its first call.
 
     Parameters
@@ -67,20 +67,36 @@ def jit(f: Callable | None = None, *, static_argnames: Iterable[str] = (),
     f : callable
         Any function of containers of numbers and arrays, a transform of one (``grad(f)``), or a
         method. Without it, a decorator is returned.
-    static_argnames : iterable of str
+    static_argnames : str or iterable of str
         Arguments that count by value rather than being traced.
     strict : bool
         Whether to raise instead of running eagerly when the function cannot be compiled.
+    fastmath : bool
+        Whether sums, products and quotients may be reordered, contracted (``a*b + c`` rounded
+        once) and divided by way of the reciprocal. Results then differ from NumPy's by rounding;
+        NaN and infinity keep their meaning. Derivatives of the function follow suit.
+    device : {None, "cpu", "gpu"}
+        Where it runs; the GPU needs CuPy.
 
     Returns
     -------
     Jitted
-        Called as `f`. ``lower(*args)`` shows every stage, ``report()`` what was compiled.
+        Called as `f`. ``lower(*args)`` shows every stage, ``report()`` what was compiled,
+        ``save(path)`` keeps it in a file.
 
     Warns
     -----
     FallbackWarning
         Once for each reason why a call runs eagerly.
+    RecompilationWarning
+        Once, after eight kinds of arguments; the message says what differs from one to the next.
+
+    Notes
+    -----
+    Numbers are values, so a learning rate that changes compiles nothing. An int is a value too,
+    until the function asks for it (``range(n)``, a shape, an index); it then counts by value, as
+    texts, truth values and None always do. What the function writes into an array among its
+    arguments is written there, as without `jit`.
 
     Examples
     --------
@@ -90,77 +106,65 @@ def jit(f: Callable | None = None, *, static_argnames: Iterable[str] = (),
     >>> float(f(0.0)), float(f(-2.0))
     (-0.0, 2.0)
     """
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    options = Options.of(fastmath, device)
     if f is None:
-        return functools.partial(jit, static_argnames=static_argnames, strict=strict)
+        return lambda f: jit(f, static_argnames=names, strict=strict, fastmath=fastmath,
+                             device=device)
+    if isinstance(f, (staticmethod, classmethod)):
+        return type(f)(jit(f.__func__, static_argnames=names, strict=strict, fastmath=fastmath,
+                           device=device))
     if not callable(f):
         raise ArgumentError(f"jit takes a function, got a {type(f).__name__}")
-    return f if isinstance(f, Jitted) else Jitted(f, tuple(static_argnames), strict)
+    if isinstance(f, Jitted):
+        made = names or f.static_argnames, strict or f.strict, (
+            f.options if options == Options() else options)
+        return f if made == f._made_with() else Jitted(f.f, *made)
+    check_static(f, names)
+    return Jitted(f, names, strict, options)
 
 
-class Specialisation:
-    """A function recorded for one kind of arguments.
-
-    `differentiates` tells that a gradient was taken inside. If its result holds a NaN, the call is
-    repeated eagerly, where singular points of entries that a selection dropped are masked.
-    """
-
-    __slots__ = ("graph", "structure", "single", "differentiates", "kernel", "keep", "seconds",
-                 "calls", "reason", "available")
-
-    def __init__(self, graph: Graph, structure, keep, seconds: float):
-        self.graph = graph
-        self.structure = structure
-        self.single = structure == _LEAF
-        self.keep = keep
-        self.seconds = {"record": seconds}
-        self.calls = 0
-        self.kernel: Any = None  # Kernel or DeviceKernel
-        self.reason = ""
-        self.available = True
-        self.differentiates = False
+_recordings = Recordings(most=1024)
 
 
-class _Recordings:
-    """What was recorded by any jitted function, so that a fresh lambda of known code does not
-    record again; the least recently used go first. A text is the reason of a refusal."""
+class _State:
+    """What a jitted function knows; shared with its bound methods."""
 
-    def __init__(self, most: int):
-        self.most = most
-        self.found: OrderedDict[Any, Any] = OrderedDict()
-        self.lock = threading.Lock()
-
-    def get(self, key):
-        with self.lock:
-            found = self.found.get(key)
-            if found is not None:
-                self.found.move_to_end(key)
-            return found
-
-    def put(self, key, found):
-        with self.lock:
-            self.found[key] = found
-            if len(self.found) > self.most:
-                self.found.popitem(last=False)
-
-
-_recordings = _Recordings(most=1024)
+    def __init__(self, f: Callable):
+        self.hits = 0
+        self.known: OrderedDict[Any, Specialisation] = OrderedDict()
+        self.recorded: set[Any] = set()
+        self.refused: dict[Any, str] = {}
+        self.warned: set[str] = set()
+        self.static_ints = False
+        self.capacity = 1024
+        self.history = Histories(f)
 
 
 class Jitted:
     """A compiled function; see `jit`."""
 
-    def __init__(self, f: Callable, static_argnames: tuple[str, ...], strict: bool):
+    def __init__(self, f: Callable, static_argnames: tuple[str, ...], strict: bool,
+                 options: Options, state: _State | None = None):
         functools.update_wrapper(self, f, updated=())
         self.f = f
         self.static_argnames = static_argnames
         self.strict = strict
-        self.hits = 0
-        self._known: OrderedDict[Any, Specialisation] = OrderedDict()
-        self._refused: dict[Any, str] = {}
-        self._warned: set[str] = set()
+        self.options = options
+        self._state = state or _State(f)
         self._fast: tuple[Environment | None, dict[tuple, Specialisation]] = (None, {})
-        self._static_ints = False
-        self._capacity = 1024
+
+    @property
+    def _known(self) -> OrderedDict[Any, Specialisation]:
+        return self._state.known
+
+    @property
+    def hits(self) -> int:
+        """Calls that found their machine code."""
+        return self._state.hits
+
+    def _made_with(self) -> tuple:
+        return self.static_argnames, self.strict, self.options
 
     def __repr__(self):
         name = getattr(self.f, "__name__", repr(self.f))
@@ -169,79 +173,78 @@ class Jitted:
     def __get__(self, instance, owner=None):
         if instance is None:
             return self
-        return Jitted(types.MethodType(self.f, instance), self.static_argnames, self.strict)
+        return Jitted(types.MethodType(self.f, instance), *self._made_with(), self._state)
 
     def __reduce__(self):
         """Pickled by the name it has in its module, or by its function."""
-        found: Any = sys.modules.get(self.__module__)
-        for part in self.__qualname__.split("."):
+        found: Any = sys.modules.get(getattr(self, "__module__", ""))
+        for part in getattr(self, "__qualname__", "").split("."):
             found = getattr(found, part, None)
-        return self.__qualname__ if found is self else (
-            Jitted, (self.f, self.static_argnames, self.strict))
+        return self.__qualname__ if found is self else (Jitted, (self.f, *self._made_with()))
 
     def __call__(self, *args, **kwargs):
         if Watching.threads and watch() is not None:
             return self.f(*args, **kwargs)
         environment, table = self._fast
         if table and not kwargs and environment.unchanged():
-            found = table.get(tuple([_quick_signature(x) for x in args]))
+            found = table.get(tuple([quick_signature(x) for x in args]))
             if found is not None:
                 return self._run_fast(found, environment, args)
         return self._run(args, kwargs)
 
     def _run_fast(self, found, environment, args):
         """Plain numbers and arrays of a kind seen before, nothing else changed."""
-        self.hits += 1
+        self._state.hits += 1
         found.calls += 1
         try:
             outs = found.kernel(*environment.leaves, *args)
         except BufferFull:
             return self._grow(args, {})
         except SciadError as error:
-            if not getattr(error, "eager_knows_more", False):
-                raise
-            return self.f(*args)
-        if found.differentiates and _any_nan(outs):
-            return self.f(*args)
+            return self._repeated(found, args, {}, error)
+        if found.differentiates and found.any_nan(outs):
+            return self._repeated(found, args, {})
         return outs[0] if found.single else tree.unflatten(found.structure, outs)
 
     def _grow(self, args, kwargs):
         """Record again, with more room for what a loop or a solve stores."""
-        self._capacity *= _GROWTH
+        self._state.capacity *= _GROWTH
         self._known.clear()
         self._fast = (None, {})
         return self(*args, **kwargs)
 
+    def _repeated(self, found, args, kwargs, error: SciadError | None = None):
+        """Run eagerly what machine code has no answer to."""
+        if error is not None and not getattr(error, "eager_knows_more", False):
+            raise error
+        found.repeated[str(error or "a gradient holds a NaN: entries that a selection dropped "
+                                    "are masked eagerly")] += 1
+        return self.f(*args, **kwargs)
+
     def _run(self, args, kwargs):
+        if self.options.device == "cuda":
+            args, kwargs = moved(args, kwargs)
         call = self._bind(args, kwargs)
         if call.error is not None:
             return self._run_after(call, args, kwargs)
         if call.reason:
             return self.f(*args, **kwargs)
-        found, leaves = call.found, call.leaves
+        found = call.found
+        if found.writes and call.overlaps(found.writes):
+            found.repeated["it writes into an array that is reached in two ways"] += 1
+            return self.f(*args, **kwargs)
         found.calls += 1
-        if call.traced or found.kernel is None:
-            if recording():
-                outs = [_own(x) for x in found.graph(*leaves)]
-            else:
-                try:
-                    outs = call_p(*leaves, graph=found.graph)
-                except BufferFull:
-                    return self._grow(args, kwargs)
-                if found.differentiates and not call.traced and _any_nan(outs):
-                    return self.f(*args, **kwargs)
-        else:
-            try:
-                outs = found.kernel(*leaves)
-            except BufferFull:
-                return self._grow(args, kwargs)
-            except SciadError as error:
-                if not getattr(error, "eager_knows_more", False):
-                    raise
-                return self.f(*args, **kwargs)
-            if found.differentiates and _any_nan(outs):
-                return self.f(*args, **kwargs)
+        try:
+            outs = found.run(call.leaves, call.traced)
+        except BufferFull:
+            return self._grow(args, kwargs)
+        except SciadError as error:
+            return self._repeated(found, args, kwargs, error)
+        if found.differentiates and not call.traced and found.any_nan(outs):
+            return self._repeated(found, args, kwargs)
+        if found.kernel is not None and not call.traced:
             self._remember(call, args, kwargs)
+        outs = found.write_back(outs, call.own)
         return tree.unflatten(found.structure, [unwrap_plain(x) for x in outs])
 
     def _run_after(self, call, args, kwargs):
@@ -258,33 +261,33 @@ class Jitted:
         environment, table = self._fast
         if environment is not call.environment:
             self._fast = call.environment, (table := {})
-        key = tuple([_quick_signature(x) for x in args])
-        if not kwargs and None not in key and not self.static_argnames:
+        key = tuple([quick_signature(x) for x in args])
+        if not kwargs and None not in key and not self.static_argnames and call.found.plain:
             table[key] = call.found
 
     # --- finding the specialisation ------------------------------------------------------------
 
     def _bind(self, args, kwargs) -> Call:
         if self.static_argnames:
-            args, kwargs = self._with_static(args, kwargs)
+            args, kwargs = with_static(self.f, self.static_argnames, args, kwargs)
         given, structure = tree.flatten((args, kwargs))
         environment = self._fast[0]
         if environment is None or not environment.unchanged():
             environment = Environment(self.f)
-        call = Call(environment, given, structure, self._static_ints)
+        call = Call(environment, given, structure, self._state.static_ints)
         home = home_of(*call.leaves)
         if home is not None and not compiles(call.leaves):
             call.reason = "arrays of the host meet those of a device"
             return call
         on_device = [KINDS[type(ground(x))] is not None for x in call.leaves] if home else []
-        call.key = (*call.signature, self._capacity, *on_device)
+        call.key = (*call.signature, self._state.capacity, self.options, *on_device)
         found = self._known.get(call.key) or _recordings.get(call.key)
         if found is None:
             found = self._specialise(call)
         elif type(found) is Specialisation:
-            self.hits += 1
+            self._state.hits += 1
         if found is _INTS_ARE_STATIC:
-            self._static_ints = True
+            self._state.static_ints = True
             return self._bind(args, kwargs)
         if type(found) is str:
             if self.strict:
@@ -308,37 +311,28 @@ class Jitted:
         if found.reason and home_of(*call.leaves) is not None:
             call.reason = found.reason
 
-    def _with_static(self, args, kwargs):
-        """The arguments, those that count by value marked."""
-        try:
-            bound = inspect.signature(self.f).bind(*args, **kwargs)
-        except ValueError as error:  # a function of C without a signature
-            raise ArgumentError(f"jit: static_argnames needs a signature: {error}") from None
-        for name in self.static_argnames:
-            if name in bound.arguments and type(bound.arguments[name]) is not Static:
-                bound.arguments[name] = Static(bound.arguments[name])
-        return bound.args, bound.kwargs
-
     def _refuse(self, key, reason):
         _recordings.put(key, reason)
-        self._refused[key] = reason
-        if len(self._refused) > _MOST_KNOWN:
-            self._refused.pop(next(iter(self._refused)))
+        self._state.refused[key] = reason
+        if len(self._state.refused) > _MOST_KNOWN:
+            self._state.refused.pop(next(iter(self._state.refused)))
         self._warn(reason)
 
     def _warn(self, reason):
-        if reason in self._warned:
+        if reason in self._state.warned:
             return
-        self._warned.add(reason)
-        name = getattr(self.f, "__name__", "the function")
-        warnings.warn(f"jit: {name} runs eagerly: {reason}", FallbackWarning, stacklevel=_depth())
+        self._state.warned.add(reason)
+        self._notify(f"runs eagerly: {reason}", FallbackWarning)
 
-    def _warn_if_long(self, graph):
+    def _warn_if_long(self, graph: Graph):
         text = complaint(graph)
-        if text and LongProgramWarning.__name__ not in self._warned:
-            self._warned.add(LongProgramWarning.__name__)
-            name = getattr(self.f, "__name__", "the function")
-            warnings.warn(f"jit: {name}: {text}", LongProgramWarning, stacklevel=_depth())
+        if text and LongProgramWarning.__name__ not in self._state.warned:
+            self._state.warned.add(LongProgramWarning.__name__)
+            self._notify(f"is long: {text}", LongProgramWarning)
+
+    def _notify(self, text, category):
+        name = getattr(self.f, "__name__", "the function")
+        warnings.warn(f"jit: {name} {text}", category, stacklevel=_depth())
 
     def _specialise(self, call) -> Any:
         """What comes of recording: a specialisation, a reason not to, or None after an exception,
@@ -348,42 +342,29 @@ class Jitted:
             with uncollected():
                 found = self._recorded(call)
         except (RecordError, NoRuleError, Unsupported, LostGradientError) as error:
-            if not self._static_ints and any(isinstance(x, INTEGERS) for x in call.leaves):
+            if not self._state.static_ints and any(isinstance(x, INTEGERS) for x in call.leaves):
                 found = _INTS_ARE_STATIC
             elif self.strict:
                 raise
             else:
                 found = str(error)
+        except DeviceError:
+            raise
         except Exception as error:  # the program's own, or NumPy's about a value without data
             call.error = error
             return None
         _recordings.put(call.key, found)
+        self._state.recorded.add(call.key)
         return found
 
     def _recorded(self, call) -> Specialisation:
-        start, taken = time.perf_counter(), Taken.count
-        if call.refusal:
-            raise RecordError(call.refusal)
-        types = [type_of(x) for x in call.leaves]
-        with loop_capacity(self._capacity), watched():
-            integers = [] if self._static_ints else [
-                k for k, x in enumerate(call.leaves) if isinstance(x, INTEGERS)]
-            recorded = record_leaves(lambda *xs: call.run(self.f, xs), types, True, integers)
-        if recorded.consts:
-            raise RecordError("the function uses a differentiated value that it reaches neither "
-                              "through its arguments nor its closure")
-        self._warn_if_long(recorded.graph)
-        found = Specialisation(recorded.graph, recorded.structure, call.keep,
-                               time.perf_counter() - start)
-        found.differentiates = Taken.count > taken
-        try:
-            make: Callable = kernel_of if home_of(*call.leaves) is None else functools.partial(
-                device_kernel, call.leaves)
-            found.kernel = make(recorded.graph, _kernel_name(self.f))
-            found.seconds.update(found.kernel.seconds)
-        except Unsupported as error:
-            found.reason = str(error)
-            found.available = not isinstance(error, Unavailable)
+        found = specialised(self.f, call, self.options, self._state.capacity,
+                            self._state.static_ints)
+        self._warn_if_long(found.graph)
+        found.compile(_kernel_name(self.f), call.leaves)
+        text = self._state.history.note(self.f, call)
+        if text:
+            self._notify(f"is {text}", RecompilationWarning)
         return found
 
     # --- showing ---------------------------------------------------------------------------------
@@ -399,63 +380,69 @@ class Jitted:
         return Stages(kernel)
 
     def report(self) -> Report:
-        """What was compiled, how long it took, and what runs eagerly."""
+        """What was compiled, how long it took, and what runs eagerly.
+
+        Examples
+        --------
+        >>> import sciad
+        >>> f = sciad.jit(lambda x: x * x if x > 0 else -x)
+        >>> for x in (1.0, -2.0, 3.0):
+        ...     _ = f(x)
+        >>> signature, = f.report().signatures
+        >>> signature["calls"], signature["runs"], signature["branches"]
+        (3, 2, 1)
+        """
         return Report(self)
 
+    def save(self, path: Any, *args: Any, **kwargs: Any) -> None:
+        """Keep what was compiled in a file, for `sciad.load_compiled`.
 
-class _Inlined:
-    """A jitted function inside another, recorded with it. Its results are its own, as a compiled
-    function's: writing into one changes neither another nor an argument."""
+        Parameters
+        ----------
+        path : str or path
+            The file; one that exists is replaced.
+        *args, **kwargs
+            Arguments to compile for first, if given. All signatures compiled so far are kept.
 
-    __slots__ = ("f",)
+        Raises
+        ------
+        SaveError
+            If nothing was compiled, or what was compiled reaches what a file cannot hold; the
+            message names it.
 
-    def __init__(self, f):
-        self.f = f
+        Notes
+        -----
+        The file holds machine code for this CPU, and the graph, from which another CPU or another
+        version of sciad compiles anew. What the function reaches besides its arguments (numbers
+        and arrays of closures and globals) is kept as it is now.
 
-    def __call__(self, *args, **kwargs):
-        return tree.tree_map(_own, self.f(*args, **kwargs))
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import sciad
+        >>> path = os.path.join(tempfile.mkdtemp(), "square.sciad")
+        >>> sciad.jit(lambda x: x * x).save(path, 3.0)
+        >>> float(sciad.load_compiled(path)(5.0))
+        25.0
+        """
+        if args or kwargs:
+            self._bind_for_saving(args, kwargs)
+        save(path, self)
+
+    def _bind_for_saving(self, args, kwargs):
+        call = self._bind(args, kwargs)
+        if call.error is not None:
+            raise call.error
+        if call.reason:
+            raise RecordError(call.reason)
 
 
-SEEN_THROUGH[Jitted] = SEEN_THROUGH[_Inlined] = _Inlined
-
-
-def _any_nan(outs: list) -> bool:
-    """Whether a result holds a NaN: the sum of squares is NaN then, and only then."""
-    asked: list = []
-    for x in outs:
-        if type(x) is Array:
-            continue
-        if on_any_device(x):
-            asked.append(module_of(x).isnan(x).any())
-            continue
-        square = np.vdot(x, x) if type(x) is np.ndarray else x
-        if square != square:
-            return True
-    return bool(functools.reduce(operator.or_, asked)) if asked else False
-
-
-_NUMBERS = frozenset([np.float64, complex, np.complex128])
-
-
-def _quick_signature(x: Any) -> Any:
-    """The kind of a plain argument; None for what needs a closer look."""
-    kind = type(x)
-    if kind is float:
-        return kind
-    if kind is np.ndarray:
-        return (x.shape, x.dtype.char)
-    return kind if kind in _NUMBERS else None
+SEEN_THROUGH[Jitted] = SEEN_THROUGH[Inlined] = Inlined
 
 
 def _kernel_name(f) -> str:
     name = getattr(f, "__name__", "kernel")
     return "py_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
-
-
-def _own(x: Any) -> Any:
-    """A value under a handle of its own, so that writing into one does not change another."""
-    return Array(x._value, x._interp, x._node) if type(x) is Array else (
-        x.copy() if type(x) is np.ndarray else x)
 
 
 def _depth() -> int:

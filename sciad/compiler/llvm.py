@@ -36,7 +36,8 @@ from sciad.compiler.calling import (
 from sciad.compiler.render import Host, render
 from sciad.core.errors import SciadError
 
-__all__ = ["Entry", "Library", "available", "compile_module", "entry", "host"]
+__all__ = ["Entry", "Library", "Linked", "available", "compile_module", "entry", "host",
+           "signature"]
 
 SLP_LINES = 200
 LONG_LINES = 1000
@@ -212,6 +213,7 @@ class Library:
     def __init__(self, module: loops.Module | None, text: str, exports, imports, seconds):
         machine = _machine()
         self.module, self.text, self.seconds = module, text, seconds
+        self.exports, self.imports = exports, imports
         self.method_definitions: list = []
         start = time.perf_counter()
         name = cache.key(text, machine.signature)
@@ -228,6 +230,12 @@ class Library:
             raise CompileError(f"LLVM cannot link a module of sciad's: {error}") from error
         seconds["link"] = time.perf_counter() - start
 
+    def object(self) -> bytes:
+        """The object file."""
+        with _lock:
+            machine = _machine()
+            return cache.read(cache.key(self.text, machine.signature)) or self._compile(machine)
+
     def _compile(self, machine: _Machine) -> bytes:
         unit, self.seconds["parse"], self.seconds["optimise"] = machine.optimise(self.text)
         start = time.perf_counter()
@@ -241,9 +249,7 @@ class Library:
 
     def function(self, entry: Entry):
         """The Python function of an entry that this module was compiled with."""
-        if layout_known():
-            return builtin(self.address(entry.symbol), entry.function, self)
-        return foreign(self.address(entry.function), entry, self)
+        return _function(self, entry)
 
     def optimised_text(self) -> str:
         """The LLVM text after optimisation."""
@@ -256,6 +262,37 @@ class Library:
             machine = _machine()
             unit, _, _ = machine.optimise(self.text)
             return machine.target_machine(self.text).emit_assembly(unit)
+
+
+class Linked:
+    """An object file compiled earlier, in memory as long as it is referred to."""
+
+    def __init__(self, data: bytes, exports: list[str], imports: list[str]):
+        self.method_definitions: list = []
+        with _lock:
+            try:
+                self._tracker = _machine().link(data, exports, imports)
+            except RuntimeError as error:
+                raise CompileError(f"LLVM cannot link an object file: {error}") from error
+
+    def address(self, name: str) -> int:
+        """Where the function ``name`` is."""
+        return self._tracker[name]
+
+    def function(self, entry: Entry):
+        """The Python function of an entry."""
+        return _function(self, entry)
+
+
+def _function(library, entry: Entry):
+    if layout_known():
+        return builtin(library.address(entry.symbol), entry.function, library)
+    return foreign(library.address(entry.function), entry, library)
+
+
+def signature() -> str:
+    """What machine code depends on besides its text: LLVM's version, the CPU and its features."""
+    return _machine().signature
 
 
 def compile_module(module: loops.Module, entries: tuple[Entry, ...] = ()) -> Library:

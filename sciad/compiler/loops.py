@@ -12,7 +12,7 @@ Rules
 - ``Let`` names are single-assignment, unique in their function, and visible to the end of the
   block that defines them.  An expression is evaluated where it stands: one that reads a ``Var`` or
   a buffer and is needed later must be bound by ``Let``.  A node used twice is computed twice.
-- Arithmetic is strict IEEE; ``fast`` on ``add sub mul`` allows reassociation and contraction.
+- Arithmetic is strict IEEE; ``fast`` on ``add sub mul div`` allows reassociation and contraction.
 - A function returns an ``i64`` status (0 is success) unless ``result`` says otherwise.
 - ``Alloc`` of a constant size up to 4 KiB is stack as long as a function's take no more than
   32 KiB together; others come from the heap and are released by ``Return``.  Allocations above

@@ -91,17 +91,17 @@ class Lowered:
 
 
 def lower(graph: Graph, name: str = "kernel", inline: bool = False,
-          whole: bool = False, threads: bool = False) -> Lowered:
-    """The graph as one function of the loop IR; `inline` as in `Emitter`. A long function is cut
-    into pieces unless it shall stay `whole`; with `threads`, large loops become functions of their
-    own that threads can share.
+          whole: bool = False, threads: bool = False, fastmath: bool = False) -> Lowered:
+    """The graph as one function of the loop IR; `inline` and `fastmath` as in `Emitter`. A long
+    function is cut into pieces unless it shall stay `whole`; with `threads`, large loops become
+    functions of their own that threads can share.
 
     Raises
     ------
     Unsupported
         If a primitive or a dtype has no native form.
     """
-    em = Emitter(inline=inline)
+    em = Emitter(inline=inline, fast=fastmath)
     params, kinds, inputs = [], [], []
     for var in graph.inputs:
         shape, label = var.type.shape, em.fresh("x")

@@ -47,6 +47,8 @@ COMPARISONS = {
     e.not_equal: "ne",
 }
 LOGIC = {e.logical_and: "and", e.logical_or: "or", e.logical_xor: "xor"}
+FAST = ("add", "sub", "mul", "div")
+"""Operations that `fastmath` lets LLVM reassociate and contract."""
 TESTS = {e.isfinite: "isfinite", e.isnan: "isnan", e.isinf: "isinf"}
 
 
@@ -143,8 +145,9 @@ def _arithmetic(name):
                          lambda a, n: _whole_power(em, convert(a, kind), n.value))
         if KIND[kind] not in TABLE[name].takes:
             raise Unsupported(f"no native form of {name} of {kind} ({step.equation.where})")
+        fast = em.fast and name in FAST and KIND[kind] == "f"
         return apply(em, step, operands,
-                     lambda *xs: Op(name, tuple(convert(x, kind) for x in xs)),
+                     lambda *xs: Op(name, tuple(convert(x, kind) for x in xs), fast),
                      1 if name in LIGHT else 100)
 
     return lower
@@ -195,14 +198,16 @@ def _not(em, step, x):
 def _square(em, step, x):
     if x.kind == "i1":
         raise Unsupported(f"no native form of square of truth values ({step.equation.where})")
-    return apply(em, step, (x,), lambda a: a * a)
+    fast = em.fast and x.kind[0] == "f"
+    return apply(em, step, (x,), lambda a: Op("mul", (a, a), fast))
 
 
 @lowering(e.reciprocal)
 def _reciprocal(em, step, x):
     if x.kind[0] != "f":
         raise Unsupported(f"no native form of reciprocal of integers ({step.equation.where})")
-    return apply(em, step, (x,), lambda a: Const(1, a.type) / a, 100)
+    fast = em.fast
+    return apply(em, step, (x,), lambda a: Op("div", (Const(1, a.type), a), fast), 100)
 
 
 @lowering(e.imag)
@@ -218,27 +223,29 @@ def _integer_power(em, step, x):
     if kind[0] == "i" and (n < 0 or kind == "i1"):
         raise Unsupported(f"no native form of the integer power {n} ({step.equation.where})")
 
+    fast = em.fast and kind[0] == "f"
+
     def scalar(a):
         a = convert(a, kind)
         if n == 0:
             return Const(1, kind)
         if kind[0] == "f" and not 1 <= n <= 8:
             return Op("pow", (a, Const(n, kind)))
-        return _whole_power(em, a, n)
+        return _whole_power(em, a, n, fast)
 
     return apply(em, step, (x,), scalar, 2 if 1 <= n <= 3 else 100)
 
 
-def _whole_power(em: Emitter, a: Expr, n: int) -> Expr:
+def _whole_power(em: Emitter, a: Expr, n: int, fast: bool = False) -> Expr:
     """a**n for n >= 0 by squaring."""
     if n == 0:
         return Const(1, a.type)
     power, out = a, None
     while n:
         if n & 1:
-            out = power if out is None else em.let(out * power)
+            out = power if out is None else em.let(Op("mul", (out, power), fast))
         n >>= 1
-        power = em.let(power * power) if n else power
+        power = em.let(Op("mul", (power, power), fast)) if n else power
     return out
 
 

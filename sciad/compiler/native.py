@@ -25,7 +25,7 @@ from sciad.compiler import lower_factor as _factor
 from sciad.compiler import lower_products as _products
 from sciad.compiler import lower_reduce as _reduce
 from sciad.compiler import lower_shape as _shape
-from sciad.compiler.lower import Lowered, lower, lower_body, lowering
+from sciad.compiler.lower import lower, lower_body, lowering
 from sciad.compiler.passes import optimise
 from sciad.compiler.realify import counts_nothing, realify
 from sciad.compiler.values import FIRST_STATUS, Buffer, Unavailable, Unsupported
@@ -57,66 +57,31 @@ _HOT_FROM = 1000
 the models inlined: twice as fast, but 0.15 s to compile."""
 
 
-class Kernel:
-    """The native form of a graph.
+class Native:
+    """A native function of a graph's inputs, called with numbers and arrays.
 
-    Attributes
-    ----------
-    graph, simplified : Graph
-        As recorded, and after the passes.
-    lowered : Lowered
-        The loop IR and what its parameters are.
-    library : Library
-        The machine code.
-    seconds : dict
-        Time by stage.
+    `adopt` gives it the function, the arrays of constants that it takes besides, the exceptions
+    that its statuses stand for, and the kinds of its scalar results.
     """
 
-    def __init__(self, graph: Graph, name: str = "kernel"):
+    def __init__(self, graph: Graph):
         self.graph = graph
-        start = time.perf_counter()
-        self.simplified = optimise(realify(graph))
-        self.seconds = {"passes": time.perf_counter() - start}
         self.inputs = [None if not var.type.shape else (var.type.shape, var.type.dtype)
                        for var in graph.inputs]
         self.arrays = [(a.type.shape, a.type.dtype) for a in graph.outputs if a.type.shape]
         self.outputs = [(bool(a.type.shape), a.type.dtype.type) for a in graph.outputs]
         self.complex_in = _complex_scalars(graph.inputs)
         self.complex_out = _complex_scalars([a for a in graph.outputs if not a.type.shape])
-        self._adopt(self._compile(name))
-        self.single = len(self.lowered.results) == 1 and not self.arrays and \
-            self.lowered.results[0] in ("f64", "f32", "i1")
-        self.cold_calls = _HOT_FROM if self.lowered.inlinable else 0
+        self.cold_calls = 0
 
-    def _compile(self, name: str, inline: bool = False):
-        start = time.perf_counter()
-        lowered = lower(self.simplified, name, inline, threads=True)
-        self.seconds["lower"] = time.perf_counter() - start
-        entry = llvm.Entry(name, tuple(lowered.params), tuple(lowered.results),
-                           nogil=len(self.simplified) > _NOGIL_FROM or self._has_arrays()
-                           or lowered.spread)
-        library = llvm.compile_module(lowered.module, (entry,))
-        self.seconds.update(library.seconds)
-        return lowered, library, library.function(entry)
-
-    def _adopt(self, compiled):
-        self.lowered, self.library, self.function = compiled
-        function = callbacks.watched(self.function) if self.lowered.callbacks else self.function
-        self._code = (function, self.lowered.constants)
+    def adopt(self, function, constants: list, statuses: list[Exception], results: list[str]):
+        self._code = function, constants
+        self.statuses = statuses
+        self.single = len(results) == 1 and not self.arrays and results[0] in (
+            "f64", "f32", "i1")
 
     def _specialise(self):
-        """Compile again with the models of its solves inlined, while the calls go on."""
-        name = self.lowered.name
-        threading.Thread(target=lambda: self._adopt(self._compile(name, inline=True)),
-                         name="sciad-specialise").start()
-
-    @property
-    def cached(self) -> bool:
-        """Whether the machine code came from the disk."""
-        return self.library.cached
-
-    def _has_arrays(self):
-        return any(var.type.shape for var in self.graph.inputs)
+        """What follows when `cold_calls` have been counted down."""
 
     def __call__(self, *leaves: Any) -> list:
         """Run on numbers and arrays of the graph's input types."""
@@ -144,16 +109,73 @@ class Kernel:
 
     def _fail(self, status: int):
         callbacks.throw(status)
-        raise failure(self.lowered, status)
+        raise failure(self.statuses, status)
+
+
+class Kernel(Native):
+    """The native form of a graph.
+
+    Attributes
+    ----------
+    graph, simplified : Graph
+        As recorded, and after the passes.
+    lowered : Lowered
+        The loop IR and what its parameters are.
+    library : Library
+        The machine code.
+    seconds : dict
+        Time by stage.
+    fastmath : bool
+        Whether elementwise arithmetic may be reassociated and contracted.
+    """
+
+    def __init__(self, graph: Graph, name: str = "kernel", fastmath: bool = False):
+        super().__init__(graph)
+        self.fastmath = fastmath
+        start = time.perf_counter()
+        self.simplified = optimise(realify(graph))
+        self.seconds = {"passes": time.perf_counter() - start}
+        self._adopt(self._compile(name))
+        self.cold_calls = _HOT_FROM if self.lowered.inlinable else 0
+
+    def _compile(self, name: str, inline: bool = False):
+        start = time.perf_counter()
+        lowered = lower(self.simplified, name, inline, threads=True, fastmath=self.fastmath)
+        self.seconds["lower"] = time.perf_counter() - start
+        entry = self.entry = llvm.Entry(
+            name, tuple(lowered.params), tuple(lowered.results),
+            nogil=len(self.simplified) > _NOGIL_FROM or self._has_arrays() or lowered.spread)
+        library = llvm.compile_module(lowered.module, (entry,))
+        self.seconds.update(library.seconds)
+        return lowered, library, library.function(entry)
+
+    def _adopt(self, compiled):
+        self.lowered, self.library, self.function = compiled
+        function = callbacks.watched(self.function) if self.lowered.callbacks else self.function
+        self.adopt(function, self.lowered.constants, self.lowered.statuses, self.lowered.results)
+
+    def _specialise(self):
+        """Compile again with the models of its solves inlined, while the calls go on."""
+        name = self.lowered.name
+        threading.Thread(target=lambda: self._adopt(self._compile(name, inline=True)),
+                         name="sciad-specialise").start()
+
+    @property
+    def cached(self) -> bool:
+        """Whether the machine code came from the disk."""
+        return self.library.cached
+
+    def _has_arrays(self):
+        return any(var.type.shape for var in self.graph.inputs)
 
     def __repr__(self):
         return f"<Kernel: {len(self.simplified)} operations>"
 
 
-def failure(lowered: Lowered, status: int) -> Exception:
+def failure(statuses: list[Exception], status: int) -> Exception:
     """The exception that a kernel's status stands for."""
     if status >= FIRST_STATUS:
-        return _again(lowered.statuses[status - FIRST_STATUS])
+        return _again(statuses[status - FIRST_STATUS])
     if status == -1:
         return MemoryError("a compiled function could not allocate its workspace")
     return RuntimeError(f"a compiled function returned the unknown status {status}")
@@ -197,22 +219,23 @@ class _Cache:
 
     def __init__(self, most: int):
         self.most = most
-        self.kernels: OrderedDict[str, Kernel | Unsupported] = OrderedDict()
+        self.kernels: OrderedDict[Any, Any] = OrderedDict()
         self.lock = threading.RLock()
 
-    def get(self, graph: Graph, name: str) -> Kernel:
+    def get(self, graph: Graph, name: str, fastmath: bool) -> Kernel:
+        key = graph.key, fastmath
         with self.lock:
-            found = self.kernels.get(graph.key)
+            found = self.kernels.get(key)
             if found is None:
                 try:
-                    found = Kernel(graph, name)
+                    found = Kernel(graph, name, fastmath)
                 except Unsupported as reason:
                     found = reason
-                self.kernels[graph.key] = found
+                self.kernels[key] = found
                 if len(self.kernels) > self.most:
                     self.kernels.popitem(last=False)
             else:
-                self.kernels.move_to_end(graph.key)
+                self.kernels.move_to_end(key)
         if isinstance(found, Unsupported):
             raise found
         return found
@@ -221,7 +244,7 @@ class _Cache:
 _cache = _Cache(most=512)
 
 
-def kernel_of(graph: Graph, name: str = "kernel") -> Kernel:
+def kernel_of(graph: Graph, name: str = "kernel", fastmath: bool = False) -> Kernel:
     """The kernel of a graph, compiled at most once.
 
     Raises
@@ -231,13 +254,13 @@ def kernel_of(graph: Graph, name: str = "kernel") -> Kernel:
     """
     if not llvm.available():
         raise Unavailable("native code is not available here (SCIAD_JIT=0, or no LLVM)")
-    return _cache.get(graph, name)
+    return _cache.get(graph, name, fastmath)
 
 
-def evaluate(graph: Graph, *leaves: Any) -> list:
+def evaluate(graph: Graph, *leaves: Any, fastmath: bool = False) -> list:
     """Run a graph natively, or by its own evaluator where that is not possible."""
     try:
-        kernel = kernel_of(graph)
+        kernel = kernel_of(graph, fastmath=fastmath)
     except Unsupported:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # as machine code
             outs = graph(*leaves)
@@ -250,15 +273,24 @@ def evaluate(graph: Graph, *leaves: Any) -> list:
 # --- a compiled function as an operation ----------------------------------------------------------
 
 
-def _call_fun(*leaves, graph):
-    return tuple(evaluate(graph, *leaves))
+def call(graph: Graph, leaves, fastmath: bool = False) -> tuple:
+    """Run a graph on any values as one operation."""
+    return call_p(*leaves, **_params(graph, fastmath))
+
+
+def _params(graph: Graph, fastmath: bool) -> dict:
+    return {"graph": graph, "fastmath": True} if fastmath else {"graph": graph}
+
+
+def _call_fun(*leaves, graph, fastmath=False):
+    return tuple(evaluate(graph, *leaves, fastmath=fastmath))
 
 
 def _call_jvp(tangents, outs, args, params):
-    graph = params["graph"]
+    graph, fastmath = params["graph"], params.get("fastmath", False)
     active = tuple(t is not None for t in tangents)
-    dots = call_p(*args, *(t for t in tangents if t is not None),
-                  graph=tangent_graph(graph, active))
+    dots = call(tangent_graph(graph, active), [*args, *(t for t in tangents if t is not None)],
+                fastmath)
     return spread(dots, out_types(graph))
 
 
@@ -266,14 +298,14 @@ _room: dict[str, int] = {}
 """Iterations that the backward pass of a graph has room for, where more were needed than usual."""
 
 
-def _pulled(graph: Graph, wanted: tuple[bool, ...], args: tuple) -> list:
+def _pulled(graph: Graph, wanted: tuple[bool, ...], args: tuple, fastmath: bool) -> list:
     """The cotangents of a graph's inputs; its loops get more room until they have enough."""
     while True:
         room = _room.get(graph.key, capacity())
         with loop_capacity(room):
             pull = cotangent_graph(graph, wanted)
         try:
-            return list(call_p(*args, graph=pull))
+            return list(call(pull, args, fastmath))
         except BufferFull:
             _room[graph.key] = 8 * room
 
@@ -283,7 +315,7 @@ def _call_vjp(cotangents, needs, outs, args, params):
     wanted = tuple(need and is_float(var.type)
                    for need, var in zip(needs, graph.inputs, strict=True))
     seeds = filled(cotangents, out_types(graph))
-    parts = _pulled(graph, wanted, (*args, *seeds))
+    parts = _pulled(graph, wanted, (*args, *seeds), params.get("fastmath", False))
     if has_nan(parts):  # singular points of dropped entries are masked by the eager pass
         chosen, rest = split(wanted, args)
         parts = vjp_unstaged(float_results(graph, wanted, rest), chosen)[1](seeds)
@@ -291,8 +323,8 @@ def _call_vjp(cotangents, needs, outs, args, params):
     return [next(parts) if want else None for want in wanted]
 
 
-call_p = General("call", _call_fun, lambda *types, graph: out_types(graph), _call_jvp, _call_vjp,
-                 multiple=True, joint_pattern=graph_pattern)
+call_p = General("call", _call_fun, lambda *types, graph, fastmath=False: out_types(graph),
+                 _call_jvp, _call_vjp, multiple=True, joint_pattern=graph_pattern)
 """A graph as one operation: natively evaluated, differentiated through its derivative graphs."""
 
 
@@ -303,7 +335,10 @@ counts_nothing(call_p)
 def _lower_call(em, step, *operands):
     inputs = [em.forced(x) for x in operands]
     inputs = [Buffer(x.shape, x.kind, x.name) if type(x) is Buffer else x for x in inputs]
-    return lower_body(em, step.params["graph"], inputs)
+    outer, em.fast = em.fast, em.fast or step.params.get("fastmath", False)
+    outs = lower_body(em, step.params["graph"], inputs)
+    em.fast = outer
+    return outs
 
 
 @lowering(hook_p)

@@ -56,7 +56,7 @@ NO_MEMORY = -1  # the status of a function whose workspace could not be allocate
 
 LLVM_TYPES = {"f64": "double", "f32": "float", "i64": "i64", "i32": "i32", "i8": "i8", "i1": "i1"}
 STORED = {**LLVM_TYPES, "i1": "i8"}  # the type of a buffer's element
-_FAST = " reassoc contract"
+_FAST = " reassoc arcp contract"
 _WORDS = {s for row in TABLE.values() for s in row.spell.values() if s.isidentifier()}
 _PURE = _WORDS | {word + "f" for word in _WORDS}  # the C functions of the table
 

@@ -153,6 +153,7 @@ class Emitter:
 
     With `inline`, calls through function pointers are replaced by calls that LLVM can inline: more
     to compile, faster to run. With `linked`, callbacks are symbols, not parameters of the kernel.
+    With `fast`, elementwise arithmetic may be reassociated and contracted.
     """
 
     block: list = field(default_factory=list)
@@ -164,6 +165,7 @@ class Emitter:
     callbacks: dict = field(default_factory=dict)
     inline: bool = False
     linked: bool = False
+    fast: bool = False
     inlinable: bool = False
     ranges: dict[str, Bounds] = field(default_factory=dict)
     count: int = 0

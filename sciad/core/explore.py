@@ -14,7 +14,9 @@ Seven sequential ifs take some 15 runs rather than 128.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 from sciad.core.array import Array, current
@@ -25,10 +27,19 @@ from sciad.core.paths import Jump, Needs, Path, Question, Raise, Return, below, 
 from sciad.core.primitive import Primitive
 
 MOST_OPERATIONS = 100_000
-"""Recorded operations of one function; replays may run ten times as many."""
+"""Recorded operations of one function. Replays may run twice as many, and ten times what is
+recorded so far: some seconds, after which a loop without an end is given up."""
 
 MOST_QUESTIONS = 1000
 """Branches on one way through the function."""
+
+DEEPEST_RECURSION = 64
+"""Calls of one function inside one another, each of which may ask; a recursion whose end depends
+on a value has no end here."""
+
+
+_ENDLESS = ("a recursion whose end depends on a value; write it with sciad.while_loop, or pass "
+            "what ends it as an int")
 
 
 class _Differs(BaseException):
@@ -47,7 +58,7 @@ class Explorer:
         self.pending: list[tuple[list[bool], Jump | None]] = []
         self.consts: list[Any] = []
         self.const_vars: list[Var] = []
-        self.recorded = self.processed = 0
+        self.recorded = self.processed = self.runs = 0
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -76,6 +87,7 @@ class Explorer:
             raise RecordError("the function is not pure: run again, it returned something else")
 
     def _run(self, run, script, jump):
+        self.runs += 1
         self.script, self.asked = script, 0
         self.path, self.cursor = self.root, 0
         self.shadow: _Shadow | None = None
@@ -86,6 +98,8 @@ class Explorer:
             end = Return(*run())
         except SciadError:
             raise
+        except RecursionError:
+            raise RecordError(_ENDLESS + at_line()) from None
         except Exception as exception:
             if not self.asked:
                 raise
@@ -122,9 +136,9 @@ class Explorer:
     def step(self, primitive: Primitive, inputs: tuple[Atom, ...], params: dict):
         """One operation: replayed, shadowed or recorded. Returns the output variables."""
         self.processed += 1
-        if self.processed > 10 * MOST_OPERATIONS:
+        if self.processed > 2 * MOST_OPERATIONS + 10 * self.recorded:
             raise RecordError("recording the branches of this function takes more than "
-                              f"{10 * MOST_OPERATIONS} operations{at_line()}; use sciad.cond, "
+                              f"{self.processed - 1} operations{at_line()}; use sciad.cond, "
                               "and sciad.while_loop if the end of a loop depends on a value")
         if self.shadow is not None:
             return self.shadow.step(primitive, inputs, params)
@@ -164,14 +178,13 @@ class Explorer:
         if self.asked >= MOST_QUESTIONS:
             raise RecordError(f"more than {MOST_QUESTIONS} branches in a row{at_line()}: if the "
                               "end of a loop depends on a value, use sciad.while_loop")
-        key = self._identify()
-        if self.shadow is not None:
-            self.asked += 1
-            return self.shadow.ask(predicate, key)
-        if self.path.end is None and self.cursor == len(self.path.equations):
-            question = self._new_question(predicate, key)
-        else:
+        question = key = None
+        if self.shadow is None:
             question = self._replayed(predicate)
+        if question is None:
+            key = self._identify()
+            if self.shadow is None:
+                question = self._new_question(predicate, key)
         if question is None:
             self.asked += 1
             return self.shadow.ask(predicate, key)
@@ -196,12 +209,17 @@ class Explorer:
         return question
 
     def _replayed(self, predicate) -> Question | None:
+        """The question that an earlier run asked here, if it stays on its own path."""
         end = self.path.end
         if self.cursor == len(self.path.equations):
+            if end is None:
+                return None
             if isinstance(end, Jump) and end is self.verifying:
                 self._start_shadow(end)
                 return None
             if isinstance(end, Question) and end.predicate is predicate:
+                place, count = end.key
+                self.visits[place] = count
                 return end
         raise RecordError("the function is not pure: run again, it takes another branch"
                           + at_line())
@@ -213,9 +231,13 @@ class Explorer:
     def _identify(self):
         """What the present question is known by (see the head of this file)."""
         frames, states, seen = [], [], {}
+        depth: Counter[CodeType] = Counter()
         frame = sys._getframe(2)
         while frame is not None and frame is not self.base:
             if not is_internal(frame):
+                depth[frame.f_code] += 1
+                if depth[frame.f_code] > DEEPEST_RECURSION:
+                    raise RecordError(_ENDLESS + at_line())
                 frames.append((frame.f_code, frame.f_lasti))
                 states.append(fingerprint(frame.f_locals, seen))
             frame = frame.f_back

@@ -79,6 +79,13 @@ def below(path: Path) -> list[Path]:
     return found
 
 
+def census(root: Path) -> tuple[int, int]:
+    """The questions below a path, and the paths that join a known one."""
+    paths = below(root)
+    return (sum(isinstance(path.end, Question) for path in paths),
+            sum(isinstance(path.end, Jump) for path in paths))
+
+
 def uncovered(jump: Jump) -> list[Path]:
     """The paths of the joined continuation that no shadow run has checked."""
     return [path for answer in (True, False) for path in below(jump.question.paths[answer])

@@ -16,10 +16,11 @@ from sciad.core import tree
 from sciad.core.array import Array, unwrap_plain
 from sciad.core.backend import home_of, on_any_device
 from sciad.core.errors import RecordError, at_line
-from sciad.core.explore import Explorer, Path
+from sciad.core.explore import Explorer
 from sciad.core.graph import Atom, Graph, Literal, Type, Var, type_of
 from sciad.core.numbers import Numbers
 from sciad.core.object_arrays import Streak, refuse_entrywise
+from sciad.core.paths import Path, census
 from sciad.core.primitive import Interpreter, Primitive, active, pack
 from sciad.core.structure import structured
 
@@ -75,12 +76,21 @@ class Recorder(Interpreter):
                           "stored it outside itself" + at_line())
 
 
+class Explored(NamedTuple):
+    """How many runs of a function its branches took, the questions asked, the paths joined."""
+
+    runs: int
+    questions: int
+    joins: int
+
+
 class Recorded(NamedTuple):
     """A graph, the outer values lifted to its first inputs, and its result's structure."""
 
     graph: Graph
     consts: list
     structure: Any
+    explored: Explored = Explored(1, 0, 0)
 
     def __call__(self, *args):
         """Evaluate on arguments shaped like those recorded."""
@@ -122,8 +132,9 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
     root = explorer.explore(run)
     if verify:
         explorer.verify(run)
+    explored = Explored(explorer.runs - bool(verify), *census(root))
     graph = structured(root, [*explorer.const_vars, *inputs])
-    return Recorded(graph, explorer.consts, _common_structure(root))
+    return Recorded(graph, explorer.consts, _common_structure(root), explored)
 
 
 def is_fixed(leaf: Any) -> bool:

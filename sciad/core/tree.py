@@ -10,15 +10,15 @@ import optree
 from sciad.core.array import Array
 from sciad.core.errors import ArgumentError
 
-_NAMESPACE = "sciad"
+NAMESPACE = "sciad"
 _registered: set[type] = set()
 
 
 _PLAIN = frozenset({Array, float, int, complex, bool, str, np.ndarray, np.float64})
-_LEAF: Any = optree.tree_flatten(cast(Any, 0.0), namespace=_NAMESPACE)[1]
+_LEAF: Any = optree.tree_flatten(cast(Any, 0.0), namespace=NAMESPACE)[1]
 
 
-class _Fixed:
+class Fixed:
     """A leaf that belongs to the structure."""
 
     __slots__ = ("value",)
@@ -28,7 +28,7 @@ class _Fixed:
 
 
 _register: Any = optree.register_pytree_node
-_register(_Fixed, lambda x: ((), x.value, None), lambda value, _: value, namespace=_NAMESPACE)
+_register(Fixed, lambda x: ((), x.value, None), lambda value, _: value, namespace=NAMESPACE)
 
 
 def flatten(tree: Any, fixed: Callable | None = None) -> tuple[list, Any]:
@@ -36,12 +36,12 @@ def flatten(tree: Any, fixed: Callable | None = None) -> tuple[list, Any]:
     if fixed is not None:
         leaves, structure = flatten(tree)
         if any(map(fixed, leaves)):
-            leaves = [_Fixed(x) if fixed(x) else x for x in leaves]
+            leaves = [Fixed(x) if fixed(x) else x for x in leaves]
             return flatten(unflatten(structure, leaves))
         return leaves, structure
     if type(tree) in _PLAIN:
         return [tree], _LEAF
-    leaves, structure = optree.tree_flatten(tree, namespace=_NAMESPACE)
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
     fresh = [cls for cls in set(map(type, leaves)) - _PLAIN if dataclasses.is_dataclass(cls)]
     if not fresh:
         return leaves, structure
@@ -118,7 +118,7 @@ def register(cls: type, flatten: Callable | None = None,
         cls,
         lambda instance: (tuple(flatten(instance)), None, None),
         lambda _, parts: unflatten(parts),
-        namespace=_NAMESPACE,
+        namespace=NAMESPACE,
     )
     _registered.add(cls)
     return cls

@@ -484,7 +484,7 @@ def test_size_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setenv("SCIAD_CACHE_DIR", str(tmp_path))
     for k in range(5):
         cache.write(f"e{k}", bytes(1000))
-    cache.shrink(tmp_path, limit=2500)
+    cache.shrink(tmp_path, most=2500)
     assert len(list(tmp_path.iterdir())) == 2
 
 
