@@ -15,7 +15,7 @@ REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 NAMES = {
     sciad: """Array SciadError cache check_grads checkpoint cond custom_rule debug_nans
         fori_loop grad gradient_hook hessian hvp jacobian jit jvp linearize load_compiled
-        patch_numpy ravel register scan sparsity stop_gradient value_and_grad vjp vmap
+        patch_numpy ravel register scan sparsity stop_gradient threads value_and_grad vjp vmap
         while_loop wirtinger""",
     sciad.random: """Key bernoulli beta categorical choice exponential fold_in gamma gumbel integers
         key multivariate_normal normal permutation relaxed_categorical split uniform""",

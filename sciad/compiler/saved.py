@@ -36,6 +36,7 @@ from sciad.compiler.environment import Environment
 from sciad.compiler.native import Native
 from sciad.compiler.serial import Reader, SaveError, Writer
 from sciad.compiler.specialise import Given, Options, Specialisation
+from sciad.compiler.symbols import MissingSymbol
 from sciad.core import tree
 from sciad.core.array import Array, unwrap_plain
 from sciad.core.errors import ArgumentError
@@ -211,16 +212,20 @@ def _restored(signature: dict, reader: Reader, archive, name: str, native: bool)
     code = signature["code"]
     if native and code is not None:
         found.kernel = _kernel(graph, code, reader, archive)
-    else:
+    if found.kernel is None:
         found.compile(f"py_{name}" if name.isidentifier() and name.isascii() else "py_loaded")
     return _Saved(found, captured)
 
 
-def _kernel(graph: Graph, code: dict, reader: Reader, archive) -> Native:
+def _kernel(graph: Graph, code: dict, reader: Reader, archive) -> Native | None:
+    """The kernel of an object file; None where a function that it calls is not to be had here."""
     function, params, results, nogil = code["entry"]
     entry = llvm.Entry(function, tuple(params), tuple(results), nogil)
-    library = llvm.Linked(archive.read(f"code/{code['number']}.o"), code["exports"],
-                          code["imports"])
+    try:
+        library = llvm.Linked(archive.read(f"code/{code['number']}.o"), code["exports"],
+                              code["imports"])
+    except MissingSymbol:
+        return None
     kernel = Native(graph)
     kernel.adopt(library.function(entry), reader.values(code["constants"]),
                  reader.values(code["statuses"]), list(results))

@@ -11,6 +11,12 @@ from sciad.core.errors import SciadError
 
 _registered: dict[str, int] = {}
 
+
+class MissingSymbol(SciadError):
+    """No library here offers a function that compiled code calls."""
+
+
+
 # Functions of one or two arguments that glibc's libmvec offers for vectors.
 _VECTOR_UNARY = (
     "exp exp2 exp10 expm1 log log2 log10 log1p sin cos tan asin acos atan "
@@ -44,7 +50,7 @@ def _find(name: str) -> int:
         capsule = importlib.import_module(module).__pyx_capi__.get(name)
         if capsule is not None:
             return _pointer(capsule)
-    raise SciadError(f"compiled code calls {name!r}, which no library here offers")
+    raise MissingSymbol(f"compiled code calls {name!r}, which no library here offers")
 
 
 @lru_cache
