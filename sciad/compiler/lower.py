@@ -46,7 +46,7 @@ from sciad.core.primitive import Primitive
 
 LOWERINGS: dict[Primitive, Callable] = {}
 """Primitive -> lowering(emitter, equation, operand values) -> list of output values."""
-_LATE = ["sciad.compiler.lower_random"]
+_LATE = ["sciad.compiler.lower_decompositions", "sciad.compiler.lower_random"]
 """Native forms of a namespace that programs seldom use: read when a form is missing."""
 
 
