@@ -13,6 +13,7 @@ keeps values on the stack, hence only for modules whose functions are short.  Wi
 quadratic in their number; such modules get the linear passes only.
 """
 
+import ctypes
 import importlib
 import os
 import sys
@@ -293,6 +294,17 @@ def _function(library, entry: Entry):
 def signature() -> str:
     """What machine code depends on besides its text: LLVM's version, the CPU and its features."""
     return _machine().signature
+
+
+def plain_library(text: str, exports: list[str], imports: list[str]) -> Library:
+    """A module of LLVM text, in memory for the rest of the process."""
+    with _lock:
+        machine = _machine()
+        library = Library(None, text, exports, imports, {})
+        machine.own[exports[0]] = library
+        for each in (machine, machine.jit, library, library._tracker):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
+        return library
 
 
 def compile_module(module: loops.Module, entries: tuple[Entry, ...] = ()) -> Library:

@@ -26,6 +26,7 @@ from sciad.compiler import lower_products as _products
 from sciad.compiler import lower_reduce as _reduce
 from sciad.compiler import lower_shape as _shape
 from sciad.compiler.lower import lower, lower_body, lowering
+from sciad.compiler.memory import empty
 from sciad.compiler.passes import optimise
 from sciad.compiler.realify import counts_nothing, realify
 from sciad.compiler.values import FIRST_STATUS, Buffer, Unavailable, Unsupported
@@ -94,7 +95,7 @@ class Native:
                 for x, kind in zip(leaves, self.inputs, strict=True)]
         if self.complex_in:
             args = _parts(args, self.complex_in)
-        outs = [np.empty(shape, dtype) for shape, dtype in self.arrays]
+        outs = [empty(shape, dtype) for shape, dtype in self.arrays]
         result = function(*args, *constants, *outs)
         if type(result) is int:
             self._fail(result)
