@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sciad.compiler.render import LLVM_TYPES, STORED
 from sciad.compiler.scalars import DTYPES
+from sciad.compiler.spelling import LLVM_TYPES, STORED
 from sciad.core.errors import SciadError
 
 _DATA, _TYPE = 16, 8  # byte offsets in PyArrayObject

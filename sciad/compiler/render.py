@@ -5,11 +5,7 @@ The text is built as a list of lines.  ``values`` maps a name of the loop IR to 
 that map, and a ``Var`` is an ``alloca`` that LLVM's mem2reg turns into registers.
 """
 
-import math
-import re
-import struct
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from sciad.compiler import mathlib, threads
 from sciad.compiler.nodes import (
@@ -37,7 +33,15 @@ from sciad.compiler.nodes import (
 )
 from sciad.compiler.outline import lifetimes, packed
 from sciad.compiler.planning import constant_sizes, on_the_stack
-from sciad.compiler.scalars import DTYPES, KIND, TABLE, conversion
+from sciad.compiler.scalars import DTYPES, TABLE
+from sciad.compiler.spelling import (
+    LLVM_TYPES,
+    STORED,
+    constant,
+    intrinsics,
+    llvm_type,
+    template,
+)
 from sciad.core.errors import SciadError
 
 SEPARATE = 8
@@ -54,9 +58,6 @@ MANY_PAGES = 2**22
 
 NO_MEMORY = -1  # the status of a function whose workspace could not be allocated
 
-LLVM_TYPES = {"f64": "double", "f32": "float", "i64": "i64", "i32": "i32", "i8": "i8", "i1": "i1"}
-STORED = {**LLVM_TYPES, "i1": "i8"}  # the type of a buffer's element
-_FAST = " reassoc arcp contract"
 _WORDS = {s for row in TABLE.values() for s in row.spell.values() if s.isidentifier()}
 _PURE = _WORDS | {word + "f" for word in _WORDS}  # the C functions of the table
 
@@ -77,57 +78,6 @@ class Host:
     huge: bool = False  # the system gives large pages on request (madvise)
 
     __hash__ = object.__hash__
-
-
-def llvm_type(type: str | None) -> str:
-    return "void" if type is None else LLVM_TYPES.get(type, "ptr")
-
-
-def constant(value, type: str) -> str:
-    """A literal; floats by their bits, so that none is rounded."""
-    if value == 0 and KIND[type] == "f":  # the cache takes -0.0 for 0.0
-        return "0x8000000000000000" if math.copysign(1.0, value) < 0 else "0x0000000000000000"
-    return _constant(value, type)
-
-
-@lru_cache(maxsize=4096)
-def _constant(value, type: str) -> str:
-    kind = KIND[type]
-    if kind == "b":
-        return "true" if value else "false"
-    if kind == "i":
-        return str(int(value))
-    value = DTYPES[type].type(value)
-    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
-
-
-@lru_cache(maxsize=4096)
-def template(name: str, types: tuple[str, ...], fast: bool, fma: bool):
-    """(format string over result and operands, function to declare or None) of an operation.
-
-    An empty format means that the result is the operand itself.
-    """
-    source, t = types[0], LLVM_TYPES[types[0]]
-    row = TABLE[name]
-    spelled = row.spell.get(KIND[source]) if row.spell else conversion(source, row.result)
-    declared = None
-    if spelled == "llvm.fma" and not fma:
-        spelled = "{r}a = fmul {t} {0}, {1}\n{r} = fadd {t} {r}a, {2}"
-    if re.fullmatch(r"[\w.]+", spelled):
-        if spelled.startswith("llvm."):
-            spelled = f"{spelled}.{source}"
-        elif source == "f32":
-            spelled += "f"
-        declared = (spelled, t, row.arity)
-        operands = ", ".join(f"{t} {{{k}}}" for k in range(row.arity))
-        spelled = f"call {t} @{spelled}({operands})"
-    if "{r} =" not in spelled and spelled:
-        spelled = "{r} = " + spelled
-    u = LLVM_TYPES[row.result or types[-1]]
-    for old, new in (("{t}", t), ("{u}", u), ("{s}", source), ("{fast}", _FAST if fast else ""),
-                     ("{2}", "{3}"), ("{1}", "{2}"), ("{0}", "{1}"), ("\n", "\n  ")):
-        spelled = spelled.replace(old, new)
-    return re.sub(r"\{r\}([a-z]+)", r"{0}..\1", spelled).replace("{r}", "{0}"), declared
 
 
 class _Renderer:
@@ -233,7 +183,7 @@ class _Renderer:
                 self.vectors[symbol] = max(self.trips, self.vectors.get(symbol, 0))
                 self.calls += 1
         if "@llvm" in pattern:
-            for symbol, signature in _intrinsics(pattern):
+            for symbol, signature in intrinsics(pattern):
                 self.need(symbol, signature)
         into = into or self.register()
         self.lines.append("  " + pattern.format(into, *operands))
@@ -484,16 +434,6 @@ def _task(target: str, types: list[str]) -> list[str]:
     args = "".join(f", {type} %x{k}" for k, type in enumerate(types))
     return [*lines, f"  %status = call i64 @{target}(i64 %start, i64 %stop{args})",
             "  ret i64 %status", "}"]
-
-
-@lru_cache(maxsize=256)
-def _intrinsics(pattern: str) -> tuple[tuple[str, str], ...]:
-    """The (symbol, signature) of every intrinsic that a template calls."""
-    found = []
-    for result, symbol, args in re.findall(r"call (\w+) @(llvm[\w.]+)\(([^)]*)\)", pattern):
-        types = ", ".join(arg.split()[0] for arg in args.split(","))
-        found.append((symbol, f"{result} ({types})"))
-    return tuple(found)
 
 
 def _declarations(declared: dict[str, str], defined: set[str],
