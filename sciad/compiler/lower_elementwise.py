@@ -145,6 +145,10 @@ def _arithmetic(name):
                          lambda a, n: _whole_power(em, convert(a, kind), n.value))
         if KIND[kind] not in TABLE[name].takes:
             raise Unsupported(f"no native form of {name} of {kind} ({step.equation.where})")
+        if name == "pow":
+            one = not operands[1].shape
+            return apply(em, step, operands, lambda a, n: _float_power(
+                em, convert(a, kind), convert(n, kind), one), 100)
         fast = em.fast and name in FAST and KIND[kind] == "f"
         return apply(em, step, operands,
                      lambda *xs: Op(name, tuple(convert(x, kind) for x in xs), fast),
@@ -230,10 +234,29 @@ def _integer_power(em, step, x):
         if n == 0:
             return Const(1, kind)
         if kind[0] == "f" and not 1 <= n <= 8:
-            return Op("pow", (a, Const(n, kind)))
+            return _float_power(em, a, Const(n, kind))
         return _whole_power(em, a, n, fast)
 
     return apply(em, step, (x,), scalar, 2 if 1 <= n <= 3 else 100)
+
+
+def _float_power(em: Emitter, a: Expr, n: Expr, one: bool = True) -> Expr:
+    """a**n; by products and roots for exponents that programs use, with pow's results at zeros and
+    infinities: pow(-0.0, 0.5) is 0.0 and pow(-inf, 0.5) is inf (C11, annex F.10.4.4), unlike the
+    square root's. But NumPy takes the square root where there is `one` exponent for all, 0.5."""
+    kind = a.type
+    if type(n) is Const and n.value == 0.5 and one:
+        return Op("sqrt", (a,))
+    if type(n) is not Const or n.value not in (0, 1, 2, 3, 4, -1, 0.5, 1.5, -0.5):
+        return Op("pow", (a, n))
+    if n.value == -1:
+        return Const(1, kind) / a
+    if n.value == int(n.value):
+        return _whole_power(em, a, int(n.value))
+    root = em.let(Op("sqrt", (a,)) + 0.0)
+    out = {0.5: root, 1.5: a * root + 0.0, -0.5: Const(1, kind) / root}[n.value]
+    limit = Const(0.0 if n.value < 0 else np.inf, kind)
+    return Op("select", (a.eq(-np.inf), limit, em.let(out)))
 
 
 def _whole_power(em: Emitter, a: Expr, n: int, fast: bool = False) -> Expr:

@@ -489,3 +489,34 @@ def test_integer_powers_agree_with_numpy():
     for n in range(-3, 12):
         compare(lambda x, n=n: e.integer_power(x, n=n), (positive(40),))
         compare(lambda x, n=n: e.integer_power(x, n=n), (positive(3),))
+
+
+# --- powers by products and roots -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [0.0, 1.0, 2.0, 3.0, 4.0, -1.0, 0.5, 1.5, -0.5, -2.0, 2.5, 1 / 3])
+def test_powers_at_special_values(n, dtype):
+    """NumPy's result to 4 ulp, at zeros of either sign, infinities, the ends of the range too."""
+    limits = np.finfo(dtype)
+    x = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, limits.tiny, limits.max,
+                  limits.smallest_subnormal, 2.0, 0.3, -0.7, 1e-20, 1e20, limits.tiny * 1e3, 7.1],
+                 dtype)
+    for values, power in [(x, dtype(n)), (x[:5], dtype(n)), (x, np.full(len(x), n, dtype))]:
+        with np.errstate(all="ignore"):
+            expected = np.power(values, power)
+            graph = record(lambda x, power=power: np.power(x, power), values)
+            (native,) = kernel_of(graph.graph)(*graph.consts, values)
+        np.testing.assert_array_equal(np.signbit(native[~np.isnan(native)]),
+                                      np.signbit(expected[~np.isnan(expected)]))
+        np.testing.assert_array_max_ulp(native, expected, 4, dtype)
+
+
+@pytest.mark.parametrize("n", [-3, -2, -1, 0, 1, 5, 8, 9])
+def test_integer_powers(n):
+    x = np.array([0.0, -0.0, 1.5, -1.5, np.inf, -np.inf, np.nan, 1e-30, 1e30, 3.3])
+    with np.errstate(all="ignore"):
+        expected = np.power(x, float(n))
+        graph = record(lambda x: x**n, x)
+        (native,) = kernel_of(graph.graph)(*graph.consts, x)
+    np.testing.assert_array_max_ulp(native, expected, 4)
