@@ -5,14 +5,15 @@ length of a function; an unrolled loop of Python over arrays makes functions of 
 Such a body is cut between statements of its top level. Each piece becomes a function of its own,
 never inlined: the buffers that it touches are its parameters, the status that it returns is handed
 on. A scalar that is needed in a later piece travels through memory, in one buffer for each type.
-Where a mutable scalar or a pointer made on the way is alive, nothing is cut, and bodies of loops
-are not cut either.
+Where a mutable scalar or a pointer made on the way is alive, nothing is cut. A loop with a long
+body is cut in the same way inside: statements that touch mutable scalars from outside (carries)
+stay in the loop, what stands between them becomes functions.
 """
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sciad.compiler.nodes import (
     Address,
@@ -232,16 +233,106 @@ def outlined(function: Function) -> list[Function]:
     facts = [_facts(s) for s in body]
     if sum(each.weight for each in facts) < LONG or not _ends_well(body, function):
         return [function]
+    travellers = _Travellers()
+    loops = _Loops(function, travellers)
+    body = loops.cut(body, set())
+    facts = [_facts(s) for s in body]
     pieces = _cuts(facts[:-1])
     if len(pieces) < 2:
-        return [function]
+        if not loops.functions:
+            return [function]
+        functions, calls = [], body[:-1]
+    else:
+        functions, calls = _pieces(function, body, facts, pieces, travellers)
     allocs = [s for s in function.body if type(s) is Alloc and type(s.count) is Const]
-    travellers = _Travellers()
-    functions, calls = _pieces(function, body, facts, pieces, travellers)
     head = [*allocs, *travellers.allocs()]
     main = Function(function.name, function.params, [*head, *calls, body[-1]], function.result,
                     function.inline, function.noalias)
-    return [*functions, main]
+    return [*loops.functions, *functions, main]
+
+
+class _Loops:
+    """Cuts the long bodies of loops; `functions` are the pieces."""
+
+    def __init__(self, function: Function, travellers: _Travellers):
+        self.function = function
+        self.travellers = travellers
+        self.functions: list[Function] = []
+
+    def cut(self, body: list, mutable: set[str]) -> list:
+        """A block whose loops have short bodies; `mutable` are the scalars of blocks around."""
+        mutable = mutable | {s.name for s in body if type(s) is Var}
+        return [self._shorter(s, mutable) if type(s) in (Loop, While) else s for s in body]
+
+    def _shorter(self, s, mutable: set[str]):
+        facts = [_facts(each) for each in s.body]
+        if sum(each.weight for each in facts) < LONG or type(s) is Loop and (
+                s.parallel or getattr(s, "scratch", False)):
+            return s
+        body = self.cut(s.body, mutable)
+        facts = [_facts(each) for each in body]
+        return replace(s, body=self._called(body, facts, self._ranges(facts, mutable)))
+
+    def _ranges(self, facts: list[_Facts], mutable: set[str]) -> dict[int, int]:
+        """The pieces of a block: where they start and stop."""
+        last = {name: k for k, each in enumerate(facts) for name in each.reads}
+        pieces: dict[int, int] = {}
+        start, weight, closed = 0, 0, 0
+        for k, each in enumerate(facts):
+            if not mutable.isdisjoint(each.reads):
+                if weight >= PIECE // 4 and closed < k:
+                    pieces[start] = k
+                start, weight = k + 1, 0
+                continue
+            weight += each.weight
+            closed = max([closed, *(last.get(name, k) for name in each.fixed)])
+            if weight >= PIECE and closed <= k:
+                pieces[start] = k + 1
+                start, weight = k + 1, 0
+        return pieces
+
+    def _called(self, body: list, facts: list[_Facts], pieces: dict[int, int]) -> list:
+        """A block with calls in place of its pieces."""
+        makers = {name: start for start, stop in pieces.items()
+                  for each in facts[start:stop] for name in each.defines}
+        out, here, k = [], set(), 0
+        for start, stop in pieces.items():
+            inside = {name for each in facts[start:stop] for name in each.defines}
+            for other in [*facts[:start], *facts[stop:]]:
+                for name in inside.intersection(other.reads):
+                    self.travellers.add(name, other.reads[name])
+        while k < len(body):
+            stop = pieces.get(k)
+            if stop is not None:
+                out += self._piece(body[k:stop], facts[k:stop], makers, k)
+                k = stop
+                continue
+            for name in facts[k].reads:
+                if name in makers and name not in here:
+                    here.add(name)
+                    out.append(self.travellers.load(name))
+            out.append(body[k])
+            k += 1
+        return out
+
+    def _piece(self, content: list, facts: list[_Facts], makers, start: int) -> list:
+        places = self.travellers.places
+        made = {name: kind for each in facts for name, kind in each.defines.items()}
+        reads = {name: kind for each in facts for name, kind in each.reads.items()
+                 if name not in made}
+        loads = [name for name in reads if makers.get(name, start) != start]
+        stores = [name for name in made if name in places]
+        params = {name: kind for name, kind in reads.items() if name not in loads}
+        for name in [*loads, *stores]:
+            params[places[name][0].name] = places[name][0].type
+        label = f"{self.function.name}..in{len(self.functions)}"
+        self.functions.append(Function(label, list(params.items()), [
+            *map(self.travellers.load, loads), *content,
+            *(self.travellers.store(name, made[name]) for name in stores),
+            Return(Const(0, "i64"))], "i64", "never", self.function.noalias))
+        status = Name(f"..status_{label}", "i64")
+        return [Call(label, tuple(Name(*each) for each in params.items()), status.name, "i64"),
+                If(status.ne(0), [Return(status)], [])]
 
 
 def _ends_well(body: list, function: Function) -> bool:

@@ -7,8 +7,8 @@ import pytest
 
 import sciad
 from sciad import numpy as snp
+from sciad.compiler import llvm, outline
 from sciad.compiler import loops as ir
-from sciad.compiler import outline
 from sciad.compiler.builder import Builder
 from sciad.compiler.evaluator import evaluate
 from sciad.compiler.long_programs import LongProgramWarning
@@ -20,7 +20,7 @@ SMALLEST_STACK = 256 * 1024
 
 @pytest.fixture
 def native():
-    if not sciad.compiler.llvm.available():
+    if not llvm.available():
         pytest.skip("no native code here")
 
 
@@ -90,7 +90,43 @@ def with_stop(steps):
     return loss, np.linspace(1, 2, 40)
 
 
-PROGRAMS = [(diffusion, 40), (rolled, 60), (scalars, 300), (nested, 40)]
+def nested_scalars(steps):
+    """Long bodies inside a while loop inside a scan; their carries are scalars."""
+    def loss(p):
+        def inner(state):
+            k, x, y = state
+            for _ in range(steps):
+                x, y = x + 0.01 * y * p[1], y - 0.01 * np.sin(x) * p[2]
+            return k + 1, x, y
+
+        def outer(carry, row):
+            k, x, y = sciad.while_loop(lambda s: s[0] < 2, inner, (0, carry, row))
+            for _ in range(steps):
+                x = np.cos(x) + 0.1 * y
+            return x, np.maximum(x, y)
+
+        last, rows = sciad.scan(outer, p[0], p)
+        return last + np.sum(rows)
+
+    return loss, np.array([0.5, 0.2, 1.1])
+
+
+def nested_stop(steps):
+    """A program that stops within a piece of a loop's body, or does not."""
+    def loss(p):
+        def body(k, u):
+            for j in range(steps):
+                u = u + 0.01 * np.sin(u)
+                if j == steps // 2:
+                    u = u[np.arange(len(p)) + k - (p[0] > 0)]
+            return u
+
+        return np.sum(sciad.fori_loop(0, 2, body, p))
+
+    return loss, np.linspace(-1, 1, 40)
+
+
+PROGRAMS = [(diffusion, 40), (rolled, 60), (scalars, 300), (nested, 40), (nested_scalars, 150)]
 
 
 def in_small_thread(f, *args):
@@ -130,6 +166,25 @@ def test_long_programs_are_cut():
     module = next(iter(f._known.values())).kernel.lowered.module
     assert len(module.functions) > 3
     ir.check(module)
+
+
+@pytest.mark.parametrize(("program", "steps"), [(nested, 150), (nested_scalars, 300)])
+def test_long_bodies_of_loops_are_cut(program, steps):
+    loss, x = program(steps)
+    f = sciad.jit(sciad.value_and_grad(loss))
+    f.lower(x)
+    module = next(iter(f._known.values())).kernel.lowered.module
+    ir.check(module)
+    lines = [len(ir.text(ir.Module([function])).splitlines()) for function in module.functions]
+    assert len(lines) > 5 and max(lines) < sum(lines) / 3
+
+
+def test_exceptions_leave_a_piece_of_a_loop():
+    loss, x = nested_stop(150)
+    f = sciad.jit(loss, strict=True)
+    np.testing.assert_allclose(f(abs(x)), loss(abs(x)), rtol=1e-12)
+    with pytest.raises(IndexError):
+        f(x)
 
 
 def test_exceptions_leave_a_piece():
@@ -190,8 +245,8 @@ def test_stack_of_a_function_is_bounded():
     with b.loop(0, 100) as i:
         b.store(b.out, i, b.load(names[-1], i) + b.load(names[0], i))
     b.ret(0)
-    f = sciad.compiler.llvm.entry(b.function(), ["array", "array"])
-    text = sciad.compiler.llvm.render(ir.Module([b.function()]), sciad.compiler.llvm.host())[0]
+    f = llvm.entry(b.function(), ["array", "array"])
+    text = llvm.render(ir.Module([b.function()]), llvm.host())[0]
     assert 0 < text.count("alloca double, i64 100") * 800 <= STACK_TOTAL
     x, out = np.arange(100.0), np.empty(100)
     f(x, out)
