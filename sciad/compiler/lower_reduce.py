@@ -19,7 +19,7 @@ from sciad.compiler.values import (
     index,
     size_of,
 )
-from sciad.ops import reduce
+from sciad.ops import reduce, running
 
 
 def _sum(kind):
@@ -147,22 +147,51 @@ def _argument(em, step, x):
     return [out]
 
 
-@lowering(reduce.cumsum_p)
-def _cumsum(em, step, x):
-    """Each entry is the one before it along the axis plus the operand's."""
+RUNNING = {reduce.cumsum_p: "add", running.cumprod_p: "mul"}
+
+
+@lowering(*RUNNING)
+def _running(em, step, x):
+    """Each entry is the one before it along the axis and the operand's, combined."""
     out_shape, kind = step.out()
-    axis = step.params["axis"]
+    axis, name = step.params["axis"], RUNNING[step.equation.primitive]
+    if not size_of(out_shape):
+        return [em.buffer(out_shape, kind)]
     x = em.addressable(x)
     out = em.buffer(out_shape, kind)
-    rest = [k for k in range(len(out_shape)) if k != axis]
-    order = [axis, *rest] if axis < len(out_shape) - 1 else [*rest, axis]
-    stride = size_of(out_shape[axis + 1:])
-    with em.loops([out_shape[k] for k in order]) as moved:
-        indices = tuple(moved[order.index(k)] for k in range(len(out_shape)))
-        place = em.let(flat_index(out_shape, indices))
-        em.emit(ir.Store(out.name, place, convert(em.at(x, indices), kind)))
-        with em.nested() as body:
-            before = ir.Load(out.name, place - stride)
-            em.emit(ir.Store(out.name, place, before + ir.Load(out.name, place)))
-        em.emit(ir.If(indices[axis] > 0, body, []))
-    return [out]
+    if axis == len(out_shape) - 1:
+        _along_memory(em, x, out, name)
+    else:
+        _row_by_row(em, x, out, axis, name)
+    return [em.scalars(out) if size_of(out_shape) <= SMALL else out]
+
+
+def _along_memory(em: Emitter, x: Value, out, name: str) -> None:
+    with em.loops(out.shape[:-1]) as place:
+        total = em.variable(_neutral(name, out.kind))
+        with em.loop(out.shape[-1]) as i:
+            entry = convert(em.at(x, (*place, i)), out.kind)
+            em.emit(ir.Assign(total.name, Op(name, (total, entry))))
+            em.emit(ir.Store(out.name, em.let(flat_index(out.shape, (*place, i))), total))
+
+
+def _neutral(name: str, kind: str) -> Const:
+    """-0.0 leaves every float as it is."""
+    return Const((1 if name == "mul" else -0.0) if kind[0] == "f" else int(name == "mul"), kind)
+
+
+def _row_by_row(em: Emitter, x: Value, out, axis: int, name: str) -> None:
+    shape, stride = out.shape, size_of(out.shape[axis + 1:])
+    with em.loops(shape[:axis]) as before:
+        with em.loops(shape[axis + 1:], parallel=True) as after:
+            place = (*before, index(0), *after)
+            em.emit(ir.Store(out.name, em.let(flat_index(shape, place)),
+                             convert(em.at(x, place), out.kind)))
+        with em.loop(shape[axis] - 1) as previous:
+            i = em.let(previous + 1)
+            with em.loops(shape[axis + 1:], parallel=True) as after:
+                indices = (*before, i, *after)
+                place = em.let(flat_index(shape, indices))
+                entry = convert(em.at(x, indices), out.kind)
+                total = ir.Load(out.name, em.let(place - stride))
+                em.emit(ir.Store(out.name, place, Op(name, (total, entry))))

@@ -22,6 +22,7 @@ from sciad.compiler import lower_complex as _complex
 from sciad.compiler import lower_control as _control
 from sciad.compiler import lower_elementwise as _elementwise
 from sciad.compiler import lower_factor as _factor
+from sciad.compiler import lower_order as _order
 from sciad.compiler import lower_products as _products
 from sciad.compiler import lower_reduce as _reduce
 from sciad.compiler import lower_shape as _shape
@@ -51,7 +52,8 @@ from sciad.core.sparsity import graph_pattern
 from sciad.core.transforms import vjp_unstaged
 from sciad.ops.control import BufferFull
 
-REGISTERED = (_bits, _complex, _control, _elementwise, _factor, _products, _reduce, _shape)
+REGISTERED = (_bits, _complex, _control, _elementwise, _factor, _order, _products,
+              _reduce, _shape)
 _NOGIL_FROM = 64
 _HOT_FROM = 1000
 """Calls after which a kernel that reaches small models through pointers is compiled again, with

@@ -7,20 +7,10 @@ one-sided slopes.
 
 import numpy as np
 
-from sciad.core.array import Array, has_data
 from sciad.core.backend import beside
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
 from sciad.core.rules import Constant
-from sciad.ops.elementwise import (
-    isnan,
-    less,
-    less_equal,
-    logical_and,
-    logical_or,
-    minimum,
-    where,
-)
 from sciad.ops.indexing import read
 from sciad.ops.shape import normalize_axis, reshape
 
@@ -79,23 +69,7 @@ def searchsorted(a, v, side="left"):
                             f"one-dimensional{at_line()}")
     if side not in ("left", "right"):
         raise ArgumentError(f"searchsorted: side {side!r}, must be 'left' or 'right'{at_line()}")
-    if all(not isinstance(x, Array) or has_data(x) for x in (a, v)):
-        return searchsorted_p(a, v, side=side)
-    return _bisected(a, v, less if side == "left" else less_equal)
-
-
-def _bisected(a, v, before):
-    """The search as a recorded program: bisection without branches, log n reads."""
-    n = a.shape[0]
-    place = np.zeros(v.shape, np.intp)[()]
-    step = 1 << n.bit_length() >> 1
-    while step:
-        further = place + step
-        key = read(a, minimum(further, n) - 1)
-        passed = logical_or(before(key, v), isnan(v)) if v.dtype.kind == "f" else before(key, v)
-        place = where(logical_and(less_equal(further, n), passed), further, place)
-        step >>= 1
-    return place
+    return searchsorted_p(a, v, side=side)
 
 
 def take_along_axis(x, order, axis):
