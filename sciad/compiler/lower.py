@@ -46,8 +46,9 @@ from sciad.core.primitive import Primitive
 
 LOWERINGS: dict[Primitive, Callable] = {}
 """Primitive -> lowering(emitter, equation, operand values) -> list of output values."""
-_LATE = ["sciad.compiler.lower_decompositions", "sciad.compiler.lower_random"]
-"""Native forms of a namespace that programs seldom use: read when a form is missing."""
+_LATE = [f"sciad.compiler.lower_{name}"
+         for name in ("decompositions", "random", "special", "signal")]
+"""Native forms that programs seldom use: read when one is missing."""
 
 
 def lowering(*primitives: Primitive):

@@ -42,6 +42,7 @@ from sciad.compiler.spelling import (
     llvm_type,
     template,
 )
+from sciad.compiler.symbols import SPECIAL
 from sciad.core.errors import SciadError
 
 SEPARATE = 8
@@ -182,7 +183,7 @@ class _Renderer:
             if self.trips and symbol in self.host.vector_functions:
                 self.vectors[symbol] = max(self.trips, self.vectors.get(symbol, 0))
                 self.calls += 1
-        if "@llvm" in pattern:
+        if declared is None and "@" in pattern:
             for symbol, signature in intrinsics(pattern):
                 self.need(symbol, signature)
         into = into or self.register()
@@ -459,7 +460,8 @@ def _declarations(declared: dict[str, str], defined: set[str],
             groups.append(f'attributes #{len(groups) + 3} = {{ nounwind willreturn memory(none) '
                           f'"vector-function-abi-variant"="{",".join(names)}" }}')
         else:
-            lines.append(line + (" #2" if symbol in _PURE else " #1"))
+            pure = symbol in _PURE or symbol.startswith(SPECIAL) and result != "void"
+            lines.append(line + (" #2" if pure else " #1"))
     if used:
         lines.append(f"@llvm.compiler.used = appending global [{len(used)} x ptr] "
                      f'[{", ".join(used)}], section "llvm.metadata"')

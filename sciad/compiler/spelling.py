@@ -58,16 +58,17 @@ def template(name: str, types: tuple[str, ...], fast: bool, fma: bool):
         spelled = "{r} = " + spelled
     u = LLVM_TYPES[row.result or types[-1]]
     for old, new in (("{t}", t), ("{u}", u), ("{s}", source), ("{fast}", _FAST if fast else ""),
-                     ("{2}", "{3}"), ("{1}", "{2}"), ("{0}", "{1}"), ("\n", "\n  ")):
+                     ("{3}", "{4}"), ("{2}", "{3}"), ("{1}", "{2}"), ("{0}", "{1}"),
+                     ("\n", "\n  ")):
         spelled = spelled.replace(old, new)
     return re.sub(r"\{r\}([a-z]+)", r"{0}..\1", spelled).replace("{r}", "{0}"), declared
 
 
 @lru_cache(maxsize=256)
 def intrinsics(pattern: str) -> tuple[tuple[str, str], ...]:
-    """The (symbol, signature) of every intrinsic that a template calls."""
+    """The (symbol, signature) of every function that a template calls."""
     found = []
-    for result, symbol, args in re.findall(r"call (\w+) @(llvm[\w.]+)\(([^)]*)\)", pattern):
+    for result, symbol, args in re.findall(r"call (\w+) @([\w.]+)\(([^)]*)\)", pattern):
         types = ", ".join(arg.split()[0] for arg in args.split(","))
         found.append((symbol, f"{result} ({types})"))
     return tuple(found)

@@ -3,11 +3,16 @@
 import ctypes
 import importlib
 import os
+import re
 from functools import lru_cache
 
 import numpy as np
 
 from sciad.core.errors import SciadError
+
+SPECIAL = "sciad_special_"
+"""Prefix of a function of ``scipy.special.cython_special``; its name and the letters of its types
+follow, as in ``sciad_special_jv_dd``."""
 
 _registered: dict[str, int] = {}
 
@@ -42,6 +47,10 @@ def _find(name: str) -> int:
     if name in ("PyArray_Type", "PyExc_TypeError", "Py_None"):
         objects = {"PyArray_Type": np.ndarray, "PyExc_TypeError": TypeError, "Py_None": None}
         return id(objects[name])
+    if name.startswith(SPECIAL):
+        stem, letters = name[len(SPECIAL):].rsplit("_", 1)
+        if found := special_function(stem, letters):
+            return found
     for library in _libraries():
         function = getattr(library, name, None)
         if function is not None:
@@ -74,12 +83,43 @@ def _vector_library():
         return None
 
 
-def _pointer(capsule) -> int:
+def _signature(capsule) -> bytes:
     name = ctypes.pythonapi.PyCapsule_GetName
     name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    return name(capsule)
+
+
+def _pointer(capsule) -> int:
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return pointer(capsule, name(capsule))
+    return pointer(capsule, _signature(capsule))
+
+
+_LETTERS = {"double": "d", "float": "f", "Py_ssize_t": "p", "double *": "o",
+            "int __pyx_skip_dispatch": ""}
+
+
+@lru_cache(maxsize=1)
+def _special_functions() -> dict[tuple[str, str], int]:
+    """(name, letters of the types of its arguments) -> where it is, of the functions of real
+    numbers in ``scipy.special.cython_special``. A function of several types has several entries
+    there, of names that start with ``__pyx_fuse_``."""
+    module = importlib.import_module("scipy.special.cython_special")
+    table = {}
+    for name, capsule in module.__pyx_capi__.items():
+        result, args = _signature(capsule).decode().split(" (", 1)
+        letters = [_LETTERS.get(kind) for kind in args.rstrip(")").split(", ")]
+        if None in letters or result not in ("double", "float", "void"):
+            continue
+        stem = re.sub(r"^__pyx_fuse_[\d_]*?(?=[a-zA-Z])", "", name)
+        table[stem, "".join(letters)] = _pointer(capsule)
+    return table
+
+
+def special_function(name: str, letters: str) -> int | None:
+    """Where the function ``name`` of SciPy's is, for arguments of these types: ``d`` double, ``f``
+    float, ``p`` integer of the size of a pointer, ``o`` address of a double for a result."""
+    return _special_functions().get((name, letters))
 
 
 def vector_functions(features: dict[str, bool]) -> dict[str, tuple[tuple[int, str], ...]]:

@@ -57,6 +57,8 @@ class _Call:
             else:
                 self.args[kind] = self.em.pointer(self.model.address(kind), self.model)
         self.em.callbacks.update(self.model.callbacks)
+        for helper in self.model.helpers if self.inline else ():
+            _in_module(self.em, helper)
 
     @property
     def inline(self) -> bool:

@@ -77,6 +77,8 @@ class Model:
         Digest of the graph.
     callbacks : dict
         The primitives in it that Python evaluates.
+    helpers : list
+        The functions that its native functions call.
     """
 
     def __init__(self, graph: Graph, n: int):
@@ -88,6 +90,7 @@ class Model:
         self.size = sum(t.size for t in self.types)
         self.statuses: list[Exception] = []
         self.callbacks: dict[tuple, Callback] = {}
+        self.helpers: list[ir.Function] = []
         self._libraries: dict[str, llvm.Library] = {}
         self._addresses: dict[str, int] = {}
 
@@ -122,7 +125,8 @@ class Model:
         if found is None:
             with _lock:
                 function = _lower(self, kind)
-                library = llvm.compile_module(ir.Module([function], function.name))
+                library = llvm.compile_module(
+                    ir.Module([*self.helpers, function], function.name))
                 self._libraries[kind] = library
                 found = self._addresses[kind] = library.address(function.name)
         return found
@@ -313,7 +317,8 @@ def _of_parts(re: Atom, im: Atom, kind: Type, equations: list[Equation]) -> Var:
 
 
 def _lower(model: Model, kind: str) -> ir.Function:
-    em = Emitter(statuses=model.statuses, callbacks=model.callbacks, linked=True)
+    em = Emitter(statuses=model.statuses, callbacks=model.callbacks, functions=model.helpers,
+                 linked=True)
     names = {name: Name(name, type) for name, type in SIGNATURES[kind]}
     vector = Type((model.n,), float)
     values = [Scalars((), "f64", [names["t"]]), _slice(em, names["y"], 0, vector)]
