@@ -181,6 +181,7 @@ def test_functions_without_a_pointer_are_called_back(monkeypatch):
 # --- convolution ----------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::sciad.compiler.recompiling.RecompilationWarning")
 @pytest.mark.parametrize("mode", ["full", "same", "valid"])
 @pytest.mark.parametrize("dtypes", [(float, float), (np.float32, np.float32), (int, int),
                                     (int, float), (bool, float)], ids=str)
