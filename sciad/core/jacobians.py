@@ -69,8 +69,8 @@ def jacobian(f: Callable, argnums: int | Sequence[int] = 0, mode: str = "auto",
         tuple between the two. For complex arguments it is the complex derivative.
 
         With `sparsity` it takes one array and gives a ``scipy.sparse.csr_array`` of shape
-        ``(out.size, x.size)``, which stores all entries of the pattern, zeros among them. It
-        keeps pattern and colours for later calls, as long as the program is the same.
+        ``(out.size, x.size)`` on the host, which stores all entries of the pattern, zeros among
+        them. It keeps pattern and colours for later calls, as long as the program is the same.
 
     Raises
     ------

@@ -211,6 +211,18 @@ def test_jacobian_of_a_packed_array():
     np.testing.assert_allclose(to_host(got), [[2, 1, 0], [0, 0, 1], [0, 0, 0]])
 
 
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_sparse_derivatives_are_matrices_of_the_host(mode):
+    def f(x):
+        return x[1:] * x[:-1]
+
+    for sparsity in ("auto", sciad.sparsity(f, POINT)):
+        got = sciad.jacobian(f, mode=mode, sparsity=sparsity)(device(POINT))
+        np.testing.assert_allclose(got.toarray(), sciad.jacobian(f)(POINT))
+    got = sciad.hessian(lambda x: np.sum(f(x) ** 2), sparsity="auto")(device(POINT))
+    np.testing.assert_allclose(got.toarray(), sciad.hessian(lambda x: np.sum(f(x) ** 2))(POINT))
+
+
 def test_custom_rule():
     @sciad.custom_rule
     def cube(x):

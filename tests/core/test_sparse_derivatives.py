@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sciad
-from sciad.core import compressed
+from sciad.core import plans
 from sciad.core.errors import (
     ArgumentError,
     DTypeError,
@@ -95,13 +95,13 @@ def test_random_patterns(program, mode):
 def test_fewer_products_are_chosen():
     x = np.arange(1.0, 8.0)
     for f, kind in ((rows_of_arrow, "rows"), (columns_of_arrow, "columns")):
-        plan = compressed.plan_of(sciad.sparsity(f, x), "auto")
+        plan = plans.plan_of(sciad.sparsity(f, x), "auto")
         assert (plan.kind, plan.count) == (kind, 2)
         close(sciad.jacobian(f, sparsity="auto")(x), dense(f, x))
 
 
 def test_five_points_take_seven_products_at_most():
-    plan = compressed.plan_of(sciad.sparsity(laplace, np.ones(400)), "auto")
+    plan = plans.plan_of(sciad.sparsity(laplace, np.ones(400)), "auto")
     assert plan.count <= 7
 
 
@@ -115,8 +115,8 @@ def counted(f):
 
 
 def test_the_plan_is_kept(monkeypatch):
-    made = counted(compressed.pattern_of)
-    monkeypatch.setattr(compressed, "pattern_of", made)
+    made = counted(plans.pattern_of)
+    monkeypatch.setattr(plans, "pattern_of", made)
     past = np.ones(6)
     slopes = sciad.jacobian(lambda u, dt: u - past - dt * stencil(u), sparsity="auto")
     u = np.arange(6.0)
@@ -318,10 +318,28 @@ def test_random_hessians(seed, share):
     close(sciad.hessian(f, sparsity="auto")(x), sciad.hessian(f)(x))
 
 
+def test_singular_points_are_those_of_the_dense_hessian():
+    def f(x):
+        return np.sum(np.where(x > 0, np.sqrt(abs(x)), 0.0))
+
+    x = np.array([0.0, 1.0, 4.0])
+    with np.errstate(all="ignore"):
+        close(sciad.hessian(f, sparsity="auto")(x), sciad.hessian(f)(x))
+
+
+def test_kinds_and_sizes():
+    close(sciad.hessian(chain, sparsity="auto")(Y.astype(np.float32)),
+          sciad.hessian(chain)(Y.astype(np.float32)))
+    close(sciad.hessian(np.sin, sparsity="auto")(0.5), np.array([[-np.sin(0.5)]]))
+    assert sciad.hessian(chain, sparsity="auto")(np.ones(0)).shape == (0, 0)
+    close(sciad.hessian(lambda x: np.sum(x[1:] * x[:-1]), sparsity="auto")(np.ones((3, 2))),
+          sciad.hessian(lambda x: np.sum(x[1:] * x[:-1]))(np.ones((3, 2))).reshape(6, 6))
+
+
 def test_stars_take_few_products():
     for f, count in ((star, 2), (chain, 3), (HESSIANS["separable"], 1)):
         pattern = sciad.hessian(f, sparsity="auto")(np.ones(30))
-        assert compressed.star_plan(pattern.astype(bool)).count == count
+        assert plans.star_plan(pattern.astype(bool)).count == count
 
 
 @sciad.custom_rule
@@ -410,6 +428,31 @@ def test_a_program_that_cannot_be_recorded():
     close(sciad.jacobian(f, sparsity=pattern)(X), dense(f, X))
     with pytest.raises(RecordError):
         sciad.jacobian(f, sparsity="auto")(X)
+
+
+def test_a_program_that_is_another_one_each_time():
+    runs = [0]
+
+    def f(x):
+        runs[0] += 1
+        return x * np.roll(x, runs[0])
+
+    with pytest.raises(RecordError, match="another program each time"):
+        sciad.jacobian(f, sparsity="auto")(X)
+    rng = np.random.default_rng()
+    found = sciad.jacobian(lambda x: x * rng.random(5), sparsity="auto")(X)
+    np.testing.assert_array_equal(stored(found), np.eye(5))  # other numbers, but the same pattern
+
+
+def test_the_arguments_stay_as_they_are():
+    def f(x):
+        x[0] = x[1] ** 2
+        return x * x
+
+    for mode in MODES:
+        x = X.copy()
+        close(sciad.jacobian(f, mode=mode, sparsity="auto")(x), dense(f, X.copy()))
+        np.testing.assert_array_equal(x, X)
 
 
 # --- wrong use ------------------------------------------------------------------------------------
