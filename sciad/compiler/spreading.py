@@ -252,7 +252,7 @@ class _Spreader:
         inner = any(type(x) in (Loop, While) for x in s.body)
         grain = _grain(extent, each, 1 if inner else 64)
         own = self.scratch_of(s) if s.scratch else []
-        body = [*own, Loop(s.index, Name("..start", "i64"), Name("..stop", "i64"), s.body,
+        body = [*own, Loop(s.index, Name("start", "i64"), Name("stop", "i64"), s.body,
                            s.reverse, s.parallel, s.scratch), Return(Const(0, "i64"))]
         return self.calls(body, s, grain, {})
 
@@ -282,7 +282,7 @@ class _Spreader:
         body += [Store(slots[name], k, Name(name, e.type)) for name, e in reduces.items()]
         allocs = [Alloc(slot.name, slot.type[4:-1], Const(count, "i64")) for slot in slots.values()]
         assert all(map(on_stack, allocs))
-        whole = Loop(k.name, Name("..start", "i64"), Name("..stop", "i64"), body)
+        whole = Loop(k.name, Name("start", "i64"), Name("stop", "i64"), body)
         statement = Loop(k.name, Const(0, "i64"), Const(count, "i64"), body, cap=s.cap)
         calls = self.calls([whole, Return(Const(0, "i64"))], statement, 1, slots)
         j = Name(self.fresh("j"), "i64")
@@ -294,13 +294,12 @@ class _Spreader:
     def calls(self, body: list, s: Loop, grain: int, slots: dict[str, Name]) -> list:
         """The body as a function, and what calls it in place of the loop."""
         needs = names_of(body)
-        for local in ("..start", "..stop"):
-            needs.pop(local)
+        del needs["start"], needs["stop"]
         plain = self.plain | {slot.name for slot in slots.values()}
         noalias = self.function.noalias and all(
             name in plain for name, type in needs.items() if type.startswith("ptr<"))
         label = f"{self.function.name}..part{len(self.parts)}"
-        params = [("..start", "i64"), ("..stop", "i64"), *needs.items()]
+        params = [("start", "i64"), ("stop", "i64"), *needs.items()]
         self.parts.append(Function(label, params, body, "i64", None, noalias))
         status = Name(self.fresh("status"), "i64")
         args = tuple(Name(*each) for each in needs.items())
@@ -309,7 +308,7 @@ class _Spreader:
 
     def fresh(self, stem: str) -> str:
         self.count += 1
-        return f"..{stem}{self.count}"
+        return f"{stem}_{self.count}"
 
     def run(self) -> list[Function]:
         f = self.function
