@@ -43,7 +43,8 @@ class Histories:
             self.shared.pop(next(iter(self.shared)))
         text = self.own.note(now)
         if shared.last is None or _constants_changed(shared.last, now):
-            return text or shared.note(now)
+            text = text or shared.note(now)
+        self.own.warned = shared.warned = self.own.warned or shared.warned
         return text
 
 

@@ -99,9 +99,9 @@ class Interpreter:
         self.close()
         if kind is None and self.refusal is not None:
             raise self.refusal  # the program caught it, and may have gone on without a derivative
-        if kind in (ValueError, SystemError):
-            # what NumPy makes of our error in ``out[0] = x`` with a plain `out`, and C code that
-            # calls back
+        if kind in (ValueError, SystemError, TypeError):
+            # what NumPy makes of our error in ``out[0] = x`` with a plain `out`, and in
+            # ``np.ones(n)``, and C code that calls back
             if isinstance(error.__cause__, (LostGradientError, NoRuleError, RecordError)):
                 raise error.__cause__.with_traceback(traceback) from None
             if self.refusal is not None and error.__cause__ is None:
