@@ -12,6 +12,7 @@ import copy
 import threading
 import time
 from collections import OrderedDict
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -185,7 +186,13 @@ def failure(statuses: list[Exception], status: int) -> Exception:
 
 
 def _again(exception: Exception) -> Exception:
-    """An exception of the program, made anew where its class allows."""
+    """An exception of the program, made anew. One of a class with an initialiser of its own is
+    not initialised again: its `args` need not be what that takes."""
+    kind = type(exception)
+    if isinstance(kind.__init__, FunctionType):
+        new = kind.__new__(kind, *exception.args)
+        new.__dict__.update(exception.__dict__)
+        return new
     try:
         return copy.copy(exception)
     except TypeError:

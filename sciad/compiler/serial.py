@@ -97,10 +97,10 @@ class Writer:
 
     def exception(self, x: BaseException) -> dict:
         try:
-            args = self.values(x.args)
+            args, state = self.values(x.args), self.value(x.__dict__)
         except SaveError:
-            args = [str(x)]
-        return {"exception": [_name_of(type(x)), args, str(x)]}
+            args, state = [str(x)], {"dict": []}
+        return {"exception": [_name_of(type(x)), args, state, str(x)]}
 
     def structure(self, spec: Any) -> Any:
         """The structure of a container."""
@@ -187,11 +187,14 @@ class Reader:
         return Type(tuple(shape), np.dtype(dtype), weak)
 
     def exception(self, content) -> BaseException:
-        name, args, text = content
+        name, args, state, text = content
         try:
-            return found(name)(*self.values(args))
-        except (SaveError, TypeError):  # a class that is not here, or made from something else
+            kind = found(name)
+        except SaveError:
             return SaveError(f"{name.partition(':')[2]}: {text}")
+        new = kind.__new__(kind, *self.values(args))
+        new.__dict__.update(self.value(state))
+        return new
 
     def structure(self, x: Any) -> Any:
         if x is None:

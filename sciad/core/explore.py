@@ -13,10 +13,11 @@ so before the join is kept. A continuation that differs anywhere is explored sep
 Seven sequential ifs take some 15 runs rather than 128.
 """
 
+import dis
 import sys
 from collections import Counter
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from sciad.core.array import Array, current
@@ -40,6 +41,20 @@ on a value has no end here."""
 
 _ENDLESS = ("a recursion whose end depends on a value; write it with sciad.while_loop, or pass "
             "what ends it as an int")
+
+
+_CALL, _PRECALL = dis.opmap.get("CALL"), dis.opmap.get("PRECALL")
+
+
+def _offset(frame: FrameType) -> int:
+    """Where a frame is. Python 3.11 calls at the instruction CALL, or once it has made the code
+    faster at PRECALL, two places before; which of them must not matter."""
+    place = frame.f_lasti
+    if _PRECALL is not None and place >= 4:
+        code = frame.f_code.co_code
+        if code[place] == _CALL and code[place - 4] == _PRECALL:
+            return place - 4
+    return place
 
 
 class _Differs(BaseException):
@@ -238,7 +253,7 @@ class Explorer:
                 depth[frame.f_code] += 1
                 if depth[frame.f_code] > DEEPEST_RECURSION:
                     raise RecordError(_ENDLESS + at_line())
-                frames.append((frame.f_code, frame.f_lasti))
+                frames.append((frame.f_code, _offset(frame)))
                 states.append(fingerprint(frame.f_locals, seen))
             frame = frame.f_back
         place = (tuple(frames), tuple(states))

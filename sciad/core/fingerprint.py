@@ -14,18 +14,18 @@ _ITERATORS = (type(iter(range(0))), type(iter([])), type(iter(())), type(iter({}
 """Iterators whose ``__reduce__`` tells what is left of them, and leaves them as they are."""
 
 
-def fingerprint(x: Any, seen: dict[int, int]) -> Any:
+def fingerprint(x: Any, seen: dict[int, tuple[int, Any]]) -> Any:
     """A hashable account of `x`: values of what is plain, types of what is traced.
 
     `seen` numbers the objects met, so that the account tells shared from equal objects, and
-    cycles end.
+    cycles end; it keeps them, so that none takes the place in memory of one met before.
     """
     if isinstance(x, _ATOMS):
         return (type(x).__name__, repr(x) if isinstance(x, (float, complex, slice)) else x)
     place = seen.get(id(x))
     if place is not None:
-        return ("again", place)
-    seen[id(x)] = len(seen)
+        return ("again", place[0])
+    seen[id(x)] = len(seen), x
     if type(x) is Array:
         live = current(x)
         return ("traced", live.shape, live.dtype.str)
