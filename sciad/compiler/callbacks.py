@@ -161,6 +161,8 @@ class Callback:
         self.key = key_of(equation)
         self.primitive, self.params = equation.primitive, equation.params
         self.label = f"{equation.primitive} ({equation.where})"
+        self.kinds = [atom.type for atom in equation.inputs]
+        self.results = [var.type for var in equation.outputs]
         self.ins = [_reader(atom.type) for atom in equation.inputs]
         self.outs = [_writer(var.type, self.label) for var in equation.outputs]
         self.count = len(self.ins)

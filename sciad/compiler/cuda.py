@@ -174,12 +174,14 @@ def constant(value, type: str) -> str:
 
 @dataclass(slots=True)
 class Kernel:
-    """One launch. `threads` are the loops that the grid runs over (none: a single thread);
+    """One launch. `threads` are the loops that the grid runs over (none: a single thread), `head`
+    what each thread computes before;
     `arguments` names what its caller passes, in order."""
 
     name: str
     threads: list[Loop]
     body: list
+    head: list = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
     text: str = ""
 
@@ -352,6 +354,7 @@ def spell(kernel: Kernel, places: list[Place], tail: list[str], guarded: bool) -
     for place in places:
         if place.line:
             out.line(place.line)
+    out.block(kernel.head)
     if kernel.threads:
         _spell_threads(out, kernel)
     else:

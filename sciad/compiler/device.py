@@ -9,28 +9,56 @@ once, at the end) or the host decides what comes next (the condition of a loop o
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from sciad.compiler.cuda import FAILED, OPTIONS
-from sciad.compiler.launches import Branch, Cycle, Plan, Product, Repeat, plan
-from sciad.compiler.lower import lower
+from sciad.compiler.launches import Branch, Cycle, Library, Plan, Product, Repeat, plan
+from sciad.compiler.lower import Lowered, lower
 from sciad.compiler.native import call_p, failure
-from sciad.compiler.nodes import Const
+from sciad.compiler.nodes import Const, is_buffer
+from sciad.compiler.parts import real_dtype
 from sciad.compiler.passes import optimise
+from sciad.compiler.realify import realify
 from sciad.compiler.scalars import DTYPES
 from sciad.compiler.values import Unavailable, Unsupported
-from sciad.core.backend import KINDS, Backend, ground, home_of, on_device
-from sciad.core.graph import Graph
+from sciad.core.backend import KINDS, Backend, evaluate, ground, home_of, on_device
+from sciad.core.graph import Equation, Graph, Type
 
 BLOCK = 256
 MOST_BLOCKS = 1 << 14
 UNKNOWN_BLOCKS = 1 << 10
+
+
+LIBRARY = frozenset("""solve cholesky inv det slogdet lu qr eigh svd sort argsort argmax argmin
+    cumsum cumprod cummax cummin searchsorted""".split())
+"""Primitives whose loops need one another: the array module has parallel forms of them."""
+
+LARGE = 256
+
+
+def in_library(equation: Equation) -> bool:
+    """Whether the array module shall evaluate an equation that has a native form."""
+    return equation.primitive.name in LIBRARY and any(
+        math.prod(atom.type.shape) > LARGE for atom in equation.inputs)
+
+
+def labels_of(kind: Type, names: Iterator[str]) -> list[str]:
+    """The parameters that stand for a value: a complex number is two."""
+    return [next(names) for _ in range(2 if kind.dtype.kind == "c" and not kind.shape else 1)]
+
+
+def pointers(lowered: Lowered) -> dict[str, Any]:
+    """What the function pointers among the parameters stand for."""
+    names = [name for name, kind in lowered.module.functions[-1].params if kind == "ptr"]
+    return dict(zip(names, lowered.owners, strict=True))
 
 
 class DeviceKernel:
@@ -54,21 +82,22 @@ class DeviceKernel:
                  pointed: tuple[bool, ...] = (), fastmath: bool = False):
         self.graph, self.home = graph, home
         start = time.perf_counter()
-        self.simplified = optimise(graph)
+        self.simplified = optimise(realify(graph))
         middle = time.perf_counter()
-        self.lowered = lower(self.simplified, name, whole=True, fastmath=fastmath)
-        if self.lowered.callbacks:
-            raise Unsupported(f"{', '.join(sorted(set(self.lowered.callbacks)))} has no device "
-                              "form")
-        if self.lowered.owners:
-            raise Unsupported("a function pointer has no device form")
-        names = [label for label, _ in self.lowered.module.functions[-1].params]
-        self.inputs = list(zip(names, graph.inputs, strict=False))
-        on_device = frozenset(label for (label, var), flag in zip(self.inputs, pointed, strict=True)
-                              if flag and not var.type.shape)
-        self.plan: Plan = plan(self.lowered.module, on_device)
+        self.lowered = lower(self.simplified, name, whole=True, fastmath=fastmath,
+                             library=in_library)
+        names = iter([label for label, _ in self.lowered.module.functions[-1].params])
+        self.inputs = [(labels_of(var.type, names), var.type) for var in graph.inputs]
+        scalars = frozenset(
+            label for (labels, kind), flag in zip(self.inputs, pointed, strict=True)
+            for label in labels if flag and not kind.shape)
+        arrays = self.lowered.constants[:len(self.lowered.constants) - len(self.lowered.owners)]
+        self.constants = {next(names): home.module.asarray(x) for x in arrays}
+        for _ in self.lowered.owners:
+            next(names)
+        self.results = self._results(names)
+        self.plan: Plan = plan(self.lowered.module, scalars, pointers(self.lowered))
         self.text = self.plan.text
-        self._name_results(names[len(self.inputs):])
         end = time.perf_counter()
         self.seconds = {"passes": middle - start, "lower": end - middle}
         self.module = home.module.RawModule(code=self.text, options=OPTIONS)
@@ -76,18 +105,13 @@ class DeviceKernel:
                           for kernel in self.plan.kernels}
         self.seconds["emit"] = time.perf_counter() - end
 
-    def _name_results(self, names: list[str]) -> None:
-        """Constants, then array results, then results of shape ()."""
-        constants = self.lowered.constants
-        asarray = self.home.module.asarray
-        self.constants = {label: asarray(x)
-                          for label, x in zip(names, constants, strict=False)}
-        names = names[len(constants):]
-        order = sorted(range(len(self.graph.outputs)),
-                       key=lambda k: not self.graph.outputs[k].type.shape)
-        labels = dict(zip(order, names, strict=True))
-        self.results = [(labels[k], atom.type.shape, atom.type.dtype)
-                        for k, atom in enumerate(self.simplified.outputs)]
+    def _results(self, names) -> list:
+        """The labels and types of the results, in their order; the program has its results of
+        shape () last."""
+        kinds = [atom.type for atom in self.graph.outputs]
+        order = sorted(range(len(kinds)), key=lambda k: not kinds[k].shape)
+        labels = {k: labels_of(kinds[k], names) for k in order}
+        return [(labels[k], kind) for k, kind in enumerate(kinds)]
 
     def __call__(self, *leaves: Any) -> list:
         """Run on numbers, and arrays of the device of the graph's input types."""
@@ -103,26 +127,39 @@ class _Run:
     def __init__(self, kernel: DeviceKernel, leaves: tuple):
         self.kernel, self.xp, self.plan = kernel, kernel.home.module, kernel.plan
         self.values: dict[str, Any] = dict(kernel.constants)
-        for (label, var), x in zip(kernel.inputs, leaves, strict=True):
-            self.values[label] = self._passed(x, var.type)
-        self.outs = {label: self.xp.empty(shape, dtype) for label, shape, dtype in kernel.results}
-        self.values.update(self.outs)
+        for (labels, type), x in zip(kernel.inputs, leaves, strict=True):
+            parts = [x] if len(labels) == 1 else [x.real, x.imag]
+            self.values.update(zip(labels, [self._passed(part, type) for part in parts],
+                                   strict=True))
+        self.outs = [self._result(labels, type) for labels, type in kernel.results]
         if self.plan.bytes:
             self.values["work"] = self.xp.empty(self.plan.bytes, np.int8)
         if self.plan.slots or self.plan.guarded:
             self.values["frame"] = self.xp.zeros(len(self.plan.slots) + 1, np.int64)
 
-    def _passed(self, x, kind):
-        if KINDS[type(x)] is None:
-            return (self.xp.asarray(np.asarray(x, kind.dtype)) if kind.shape
-                    else kind.dtype.type(x))
-        return self.xp.ascontiguousarray(x, kind.dtype) if kind.shape else x
+    def _passed(self, x, type: Type):
+        """An input as kernels take it: an array of the device, or a number by value."""
+        if KINDS[x.__class__] is not None:
+            return self.xp.ascontiguousarray(x, type.dtype) if type.shape else x
+        if type.shape:
+            return self.xp.asarray(np.asarray(x, type.dtype))
+        return (real_dtype(type.dtype) if type.dtype.kind == "c" else type.dtype).type(x)
+
+    def _result(self, labels: list[str], type: Type):
+        """Memory for a result; a complex number is two real ones there."""
+        if len(labels) == 1:
+            out = self.values[labels[0]] = self.xp.empty(type.shape, type.dtype)
+            return out
+        out = self.xp.empty(1, type.dtype)
+        real = out.view(real_dtype(type.dtype))
+        self.values.update({labels[0]: real[:1], labels[1]: real[1:]})
+        return out.reshape(())
 
     def results(self) -> list:
         self.block(self.plan.steps)
         if self.plan.guarded:
             self.frame()
-        return [self.outs[label] for label, *_ in self.kernel.results]
+        return self.outs
 
     def frame(self) -> np.ndarray:
         """The frame on the host; raises if the program stopped."""
@@ -149,6 +186,8 @@ class _Run:
                 self.block(step.then if self.read(step.condition) else step.orelse)
             elif kind is Product:
                 self.product(step)
+            elif kind is Library:
+                self.library(step)
             else:
                 self.launch(step.kernel)
 
@@ -171,22 +210,46 @@ class _Run:
 
     def product(self, step: Product) -> None:
         """By the device's own library (cuBLAS), on views of the operands."""
-        a = self.matrix(step.a, step.rows, step.inner, step.type)
-        b = self.matrix(step.b, step.inner, step.columns, step.type)
-        self.matrix(step.c, step.rows, step.columns, step.type)[...] = self.xp.matmul(a, b)
+        dtype = DTYPES[step.type]
+        a = self.array(step.a, (step.rows, step.inner), dtype)
+        b = self.array(step.b, (step.inner, step.columns), dtype)
+        self.array(step.c, (step.rows, step.columns), dtype)[...] = self.xp.matmul(a, b)
 
-    def matrix(self, name: str, rows: int, columns: int, kind: str):
+    def library(self, step: Library) -> None:
+        """By the array module, as in eager mode."""
+        callback = step.callback
+        args = [self.operand(x, kind)
+                for x, kind in zip(step.operands, callback.kinds, strict=True)]
+        out = evaluate(callback.primitive, self.kernel.home, args, callback.params)
+        results = out if callback.primitive.multiple else (out,)
+        for name, value, kind in zip(step.results, results, callback.results, strict=True):
+            self.array(name, kind.shape, kind.dtype)[...] = value
+
+    def operand(self, x, kind):
+        """An operand of a library call: an array, a number, or a number that is on the device."""
+        if type(x) is Const:
+            return x.value if kind.weak else kind.dtype.type(x.value)
+        if is_buffer(x.type):
+            return self.array(x.name, kind.shape, kind.dtype)
+        if x.name not in self.plan.slots:
+            return self.values[x.name]
+        slot = self.plan.slots[x.name][0]
+        found = self.values["frame"][slot:slot + 1].view(DTYPES[x.type]).reshape(())
+        return found.astype(kind.dtype)
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype):
+        """An array of the program, wherever it stands."""
         found = self.plan.buffers.get(name)
         if found is None:
-            return self.values[name].reshape(rows, columns)
-        dtype = DTYPES[kind]
-        piece = self.values["work"][found[0]:found[0] + rows * columns * dtype.itemsize]
-        return piece.view(dtype).reshape(rows, columns)
+            return self.values[name].reshape(shape)
+        size = math.prod(shape) * dtype.itemsize
+        return self.values["work"][found[0]:found[0] + size].view(dtype).reshape(shape)
 
 
 def cuda_text(graph: Graph, name: str = "kernel") -> str:
     """The CUDA text of a graph whose scalar inputs come by value."""
-    return plan(lower(graph, name, whole=True).module).text
+    lowered = lower(optimise(realify(graph)), name, whole=True, library=in_library)
+    return plan(lowered.module, pointers=pointers(lowered)).text
 
 
 # ---- the kernels of graphs -----------------------------------------------------------------------

@@ -5,6 +5,7 @@ The body of a lowered function is cut, from the top, into
 Serial    statements of one thread: scalars, small loops
 Grid      a loop nest whose iterations run side by side (`nests`), one thread each
 Product   a call of BLAS: a matrix product of the device's own library
+Library   a primitive that the device's array module evaluates, as in eager mode
 Repeat    a loop that holds any of these: the host counts
 Cycle     a while loop that does: the host reads the condition after each round
 Branch    an if that does: the host reads the condition
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sciad.compiler.callbacks import Callback
 from sciad.compiler.cuda import (
     AtomicAdd,
     Kernel,
@@ -31,6 +33,7 @@ from sciad.compiler.cuda import (
     module_text,
     spell,
 )
+from sciad.compiler.merging import closure, fission, movable, shared_scalars
 from sciad.compiler.nests import (
     Nest,
     defined,
@@ -71,7 +74,7 @@ from sciad.compiler.values import Unsupported
 SMALL_PROGRAM = 2048
 """Statements up to which a whole program is one thread's."""
 
-SMALL_NEST = 256
+SMALL_NEST = 64
 """Statements up to which a nest is not worth a launch."""
 
 FEW_THREADS = 32
@@ -109,6 +112,15 @@ class Product:
 
 
 @dataclass(slots=True)
+class Library:
+    """A primitive's operands and results, by name; operands may be constants."""
+
+    callback: Callback
+    operands: list[Expr]
+    results: list[str]
+
+
+@dataclass(slots=True)
 class Repeat:
     index: str
     start: Expr
@@ -131,7 +143,7 @@ class Branch:
     orelse: list
 
 
-Node = Serial | Grid | Product | Repeat | Cycle | Branch
+Node = Serial | Grid | Product | Library | Repeat | Cycle | Branch
 
 
 @dataclass
@@ -151,9 +163,10 @@ class Plan:
     guarded: bool = False
 
 
-def plan(module: Module, on_device: frozenset[str] = frozenset()) -> Plan:
+def plan(module: Module, on_device: frozenset[str] = frozenset(),
+         pointers: dict[str, object] | None = None) -> Plan:
     """The launches of the module's last function. `on_device` are its scalar parameters that
-    come as pointers.
+    come as pointers, `pointers` what its function pointers stand for.
 
     Raises
     ------
@@ -161,12 +174,14 @@ def plan(module: Module, on_device: frozenset[str] = frozenset()) -> Plan:
         If something in it has no form on a device.
     """
     function = module.functions[-1]
-    return _Planner(module, function, on_device).run()
+    return _Planner(module, function, on_device, pointers or {}).run()
 
 
 class _Planner:
-    def __init__(self, module: Module, function: Function, on_device: frozenset[str]):
+    def __init__(self, module: Module, function: Function, on_device: frozenset[str], pointers):
         self.module, self.function, self.on_device = module, function, on_device
+        self.pointers = pointers
+        self.answered: set[str] = set()  # the statuses of library calls
         self.params = dict(function.params)
         self.hosted: set[str] = set()
         self.count = 0
@@ -180,12 +195,13 @@ class _Planner:
             body = body[:-1]
         if any(type(s) is Return and _is_zero(s.expr) for s in statements(body)):
             raise Unsupported("a program that ends early has no device form")
-        self.plan.guarded = any(type(s) is Return for s in statements(body))
         self._place_buffers(body)
         body = [s for s in body if type(s) is not Alloc]
         steps = [Serial(body)] if work(body) <= SMALL_PROGRAM and not _calls(body) \
             else self.block(body)
-        self.plan.steps = [s for s in steps if type(s) is not Serial or s.body]
+        self.plan.steps = self.tidy(steps)
+        self.plan.guarded = any(type(s) is Return for step in _kernels(steps)
+                                for s in statements(step.body))
         self.plan.buffers.update((name, (self.plan.bytes + offset, kind))
                                  for name, (offset, kind) in self.scratches.items())
         self.plan.bytes += self.scratch_most
@@ -229,9 +245,11 @@ class _Planner:
             elif kind is While:
                 found = self.while_(s)
             elif kind is If:
+                if self._asks_status(s):
+                    continue
                 found = self.if_(s)
             elif kind is Call:
-                found = [self.product(s)]
+                found = [self.call(s)]
             else:
                 found = None
             for step in found or [Serial([s])]:
@@ -250,6 +268,9 @@ class _Planner:
             found = self.accumulation(nest, threads) or self.scatter(nest)
             if found is not None:
                 return found
+        wider = self.fission(s, nest, threads)
+        if wider is not None:
+            return wider
         if size(threads) >= FEW_THREADS:
             return [self.grid(nest, threads)]
         inner = self.block(s.body)
@@ -265,6 +286,23 @@ class _Planner:
         start, before = self.bound(s.start)
         stop, more = self.bound(s.stop)
         return [*before, *more, Repeat(s.index, start, stop, inner, s.reverse)]
+
+    def fission(self, s: Loop, nest: Nest, threads: list[Loop]) -> list[Node] | None:
+        """The loop as several, if one of them has more threads than it has."""
+        if s not in threads or size(threads) >= MANY_THREADS:
+            return None
+        inner = threads[-1] if len(threads) == len(nest.loops) else s
+        pieces = fission(Loop(inner.index, inner.start, inner.stop, nest.body))
+        if pieces is None:
+            return None
+        steps: list[Node] = []
+        for piece in pieces:
+            for loop in reversed([x for x in nest.loops if x is not inner]):
+                piece = Loop(loop.index, loop.start, loop.stop, [piece], parallel=loop.parallel)
+            steps += self.block([piece])
+        wide = [step for step in steps if type(step) is Grid
+                and size(step.threads) > size(threads)]
+        return steps if wide else None
 
     def bound(self, e: Expr) -> tuple[Expr, list[Node]]:
         """A bound of a loop of the host, and the statement that computes it."""
@@ -343,7 +381,17 @@ class _Planner:
             return None
         return [Grid(nest.loops, body)]
 
-    def product(self, s: Call) -> Product:
+    def _asks_status(self, s: If) -> bool:
+        """Whether this looks at how a library call went: it raises by itself."""
+        return any(type(e) is Name and e.name in self.answered for e in nodes(s.condition))
+
+    def call(self, s: Call) -> Product | Library:
+        owner = self.pointers.get(s.target.name) if type(s.target) is Name else None
+        if isinstance(owner, Callback):
+            if s.result is not None:
+                self.answered.add(s.result)
+            count = len(owner.kinds)
+            return Library(owner, list(s.args[:count]), [x.name for x in s.args[count:]])
         helper = next((f for f in self.module.functions if f.name == s.target), None)
         found = _product(helper, s) if helper is not None else None
         if found is None:
@@ -351,6 +399,42 @@ class _Planner:
             inner = [x.target for x in helper.body if type(x) is Call] if helper else [target]
             raise Unsupported(f"a call of {', '.join(map(str, inner))} has no device form")
         return found
+
+    # ---- fewer launches ----
+
+    def tidy(self, steps: list[Node]) -> list[Node]:
+        """Scalars that the host's numbers make are shared; other scalars move behind launches."""
+        asked = {name for name, _ in _asked(steps)}
+        bodies = [step.body for step in _kernels(steps) if type(step) is Serial]
+        self.shared = shared_scalars(
+            bodies, lambda name: name in self.params or name in self.hosted)
+        for name in closure(asked, self.shared):
+            self.shared.pop(name.name)
+        return self._sunk(steps)
+
+    def _sunk(self, steps: list[Node]) -> list[Node]:
+        out: list[Node] = []
+        for step in steps:
+            if type(step) is Repeat:
+                step.body = self._sunk(step.body)
+            elif type(step) is Cycle:
+                step.head, step.body = self._sunk(step.head), self._sunk(step.body)
+            elif type(step) is Branch:
+                step.then, step.orelse = self._sunk(step.then), self._sunk(step.orelse)
+            elif type(step) is Serial:
+                body = [s for s in step.body if type(s) is not Let or s.name not in self.shared]
+                if not body:
+                    continue
+                step = Serial(body)
+            before = out[-1] if out else None
+            if type(before) is Serial and type(step) is Serial:
+                out[-1] = Serial([*before.body, *step.body])
+            elif type(before) is Serial and type(step) is Grid and movable(before.body) and not (
+                    defined(before.body) & set(free([*step.threads, *step.body]))):
+                out[-1:] = [step, before]
+            else:
+                out.append(step)
+        return out
 
     # ---- spelling ----
 
@@ -362,8 +446,12 @@ class _Planner:
             if type(step) is Grid:
                 step.threads = [Loop(x.index, x.start, x.stop, []) for x in step.threads]
         asked = [*_asked(self.plan.steps)]
-        reads = [free([*step.threads, *step.body] if type(step) is Grid else step.body)
-                 for step in kernels]
+        heads = []
+        reads = []
+        for step in kernels:
+            body = [*step.threads, *step.body] if type(step) is Grid else step.body
+            heads.append(closure(free(body), self.shared))
+            reads.append(free([*heads[-1], *body]))
         for each in reads:
             for name, type_ in each.items():
                 self._slot(name, type_)
@@ -371,7 +459,8 @@ class _Planner:
             self._slot(name, type_)
         for k, (step, names) in enumerate(zip(kernels, reads, strict=True)):
             threads = step.threads if type(step) is Grid else []
-            step.kernel = Kernel(f"{identifier(self.function.name)}_{k}", threads, step.body)
+            step.kernel = Kernel(f"{identifier(self.function.name)}_{k}", threads, step.body,
+                                 heads[k])
             written = {s.buffer.name for s in statements(step.body)
                        if type(s) in (Store, AtomicAdd)}
             places = [place for name, type_ in names.items()
@@ -455,7 +544,10 @@ def _kernels(steps):
 def _asked(steps):
     """The names that the host reads."""
     for step in steps:
-        if type(step) is Repeat:
+        if type(step) is Library:
+            yield from ((x.name, x.type) for x in step.operands
+                        if type(x) is Name and not is_buffer(x.type))
+        elif type(step) is Repeat:
             yield from ((x.name, "i64") for x in (step.start, step.stop) if type(x) is Name)
             yield from _asked(step.body)
         elif type(step) is Cycle:

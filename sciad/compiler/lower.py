@@ -92,17 +92,19 @@ class Lowered:
 
 
 def lower(graph: Graph, name: str = "kernel", inline: bool = False,
-          whole: bool = False, threads: bool = False, fastmath: bool = False) -> Lowered:
+          whole: bool = False, threads: bool = False, fastmath: bool = False,
+          library: Callable | None = None) -> Lowered:
     """The graph as one function of the loop IR; `inline` and `fastmath` as in `Emitter`. A long
     function is cut into pieces unless it shall stay `whole`; with `threads`, large loops become
-    functions of their own that threads can share.
+    functions of their own that threads can share. Equations of which `library` says so are called
+    back whatever their native form.
 
     Raises
     ------
     Unsupported
         If a primitive or a dtype has no native form.
     """
-    em = Emitter(inline=inline, fast=fastmath)
+    em = Emitter(inline=inline, fast=fastmath, library=library)
     params, kinds, inputs = [], [], []
     for var in graph.inputs:
         shape, label = var.type.shape, em.fresh("x")
@@ -215,7 +217,8 @@ def _lowered(em: Emitter, step: Step, operands: list[Value]) -> list[Value]:
     equation = step.equation
     function = _native_form(equation.primitive)
     refusal: Unsupported | None = None
-    if function is not None and not (must_call_back(equation) and may_call_back(equation)):
+    called = must_call_back(equation) or em.library is not None and em.library(equation)
+    if function is not None and not (called and may_call_back(equation)):
         mark = em.mark()
         try:
             return function(em, step, *operands)

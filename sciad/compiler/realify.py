@@ -14,6 +14,7 @@ of interleaved arrays (`interleaved`), which views them as complex numbers and c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -32,6 +33,7 @@ from sciad.compiler.parts import (
     settled,
 )
 from sciad.compiler.values import Unsupported
+from sciad.core.backend import evaluate, on_device
 from sciad.core.checkpoint import graph_p
 from sciad.core.custom import recorded_p
 from sciad.core.graph import Atom, Equation, Graph, Literal, Type, Var, output_types
@@ -281,8 +283,20 @@ def interleaved(primitive: Primitive, flags: tuple[bool, ...]) -> Primitive:
                      for t in output_types(primitive, before, params))
 
     kinds = ", ".join("complex" if flag else "real" for flag in flags)
-    return Primitive(f"{primitive.name} of {kinds}", fun, types, multiple=True,
+    made = Primitive(f"{primitive.name} of {kinds}", fun, types, multiple=True,
                      effect=primitive.effect)
+    on_device(made, functools.partial(_interleaved_on_device, primitive, flags))
+    return made
+
+
+def _interleaved_on_device(primitive, flags, home, *xs, **params):
+    """The same on a device, whose arrays are viewed alike."""
+    operands = [x.reshape(-1).view(np.result_type(x.dtype, np.complex64)).reshape(x.shape[:-1])
+                if flag else x for x, flag in zip(xs, flags, strict=True)]
+    out = evaluate(primitive, home, operands, params)
+    outs = out if primitive.multiple else (out,)
+    return tuple(home.module.stack([x.real, x.imag], axis=-1) if x.dtype.kind == "c" else x
+                 for x in outs)
 
 
 def _called(to: Writer, operands: list[Value]) -> list[Value]:

@@ -50,7 +50,7 @@ class Stages:
     @property
     def cuda(self) -> str:
         """The CUDA text that a device would run."""
-        return cuda_text(self.simplified, self._kernel.lowered.name)
+        return cuda_text(self.graph, self._kernel.lowered.name)
 
     def __repr__(self):
         return (f"# recorded\n{self.graph}\n\n# simplified\n{self.simplified}\n\n"

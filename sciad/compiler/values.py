@@ -164,6 +164,7 @@ class Emitter:
     pointers: list[tuple[Name, int, object]] = field(default_factory=list)
     callbacks: dict = field(default_factory=dict)
     inline: bool = False
+    library: Callable | None = None
     linked: bool = False
     fast: bool = False
     inlinable: bool = False

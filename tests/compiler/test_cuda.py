@@ -10,6 +10,7 @@ import pytest
 
 import sciad
 from sciad import numpy as snp
+from sciad import special
 from sciad.compiler import device as device_module
 from sciad.compiler import launches, loops, reductions
 from sciad.compiler.cuda import SPELLING, unspelled
@@ -42,7 +43,7 @@ def flat(x):
 def assert_close(got, want, terms=64):
     """Within 8 units in the last place, or `terms` of them relative to the largest entry."""
     assert got.shape == want.shape and got.dtype == want.dtype
-    if want.dtype.kind != "f":
+    if want.dtype.kind not in "fc":
         np.testing.assert_array_equal(got, want)
         return
     eps = np.finfo(want.dtype).eps
@@ -129,7 +130,7 @@ CHUNKS = [CASES[k::12] for k in range(12)]
 @pytest.mark.parametrize("cases", CHUNKS, ids=range(len(CHUNKS)))
 def test_the_case_table(cases, thresholds):
     ran = check_all([(case.name, case.function, case.args) for case in cases], 64)
-    assert ran > 0.8 * len(cases)
+    assert ran == len(cases)
 
 
 @pytest.mark.parametrize("cases", CHUNKS, ids=range(len(CHUNKS)))
@@ -139,7 +140,7 @@ def test_gradients_of_the_case_table(cases, thresholds):
         floats = [k for k, x in enumerate(case.args) if np.asarray(x).dtype.kind == "f"]
         if case.order > 1 and floats:
             jobs.append((case.name, sciad.grad(loss_of(case), floats), case.args))
-    assert check_all(jobs, 256) > 0.8 * len(jobs)
+    assert check_all(jobs, 256) == len(jobs)
 
 
 # --- programs over arrays -------------------------------------------------------------------------
@@ -172,6 +173,7 @@ def softmax(m):
 
 LINE, GRID, WEIGHTS = unit(5000), real(80, 90), real(90, 70)
 PLACES = np.random.default_rng(0).integers(-5000, 5000, 3000)
+MANY = np.resize(PLACES, 300_000)
 PROGRAMS = {
     "chain": (lambda x: np.exp(-x) * np.sin(x) + np.sqrt(x + 2), LINE),
     "reversed": (lambda x: x[::-1][10:] * 2, LINE),
@@ -220,6 +222,16 @@ PROGRAMS = {
     "truth": (lambda x: np.any(x > 0.9) & np.all(x > -2), LINE),
     "single": (lambda x: np.sum(np.exp(-x) * x), LINE.astype(np.float32)),
     "nothing": (lambda x: np.sum(x[:0]) + x, LINE),
+    "transform": (lambda x: np.real(np.fft.fft(x)), LINE),
+    "complex": (lambda x: np.abs(np.exp(1j * x) * x) + np.real(np.mean(x + 2j)), LINE),
+    "complex number": (lambda x: np.sum(np.exp(1j * x)), LINE),
+    "solve": (lambda m: np.linalg.solve(m[:40, :40] + 10 * np.eye(40), m[:40, 40:45]), GRID),
+    "gradient of an inverse": (sciad.grad(lambda m: np.sum(np.linalg.inv(
+        m[:30, :30] + 10 * np.eye(30)))), GRID),
+    "sorted": (np.sort, LINE),
+    "median": (np.median, LINE),
+    "called with a number of the device": (
+        lambda x: special.gammainc(2.0, np.sum(x**2)) * x, LINE),
     "interp": (lambda x: np.interp(x * 0.9, np.linspace(-1, 1, 50), np.linspace(0, 1, 50) ** 2),
                LINE),
 }
@@ -237,9 +249,9 @@ def shape_of(steps):
 
 
 @pytest.mark.parametrize("name, steps", [
-    ("chain", "G"), ("sum", "SGGS"), ("layer", "PSGGS"), ("gather", "G"), ("argmax", "G"),
-    ("cumsum", "G"), ("vmap", "G"), ("small product", "GG"), ("heat", "GR"), ("while", "GSCS"),
-    ("scan over numbers", "S"),
+    ("chain", "G"), ("sum", "GGS"), ("layer", "PGGS"), ("gather", "G"), ("argmax", "L"),
+    ("vmap", "G"), ("small product", "GG"), ("batched product", "GG"), ("softmax", "GGGGGG"),
+    ("heat", "GRG"), ("while", "GSCSG"), ("scan over numbers", "S"), ("transform", "LG"),
 ])
 def test_how_programs_are_cut(name, steps):
     function, *args = PROGRAMS[name]
@@ -345,10 +357,11 @@ def test_without_a_compiler_of_the_device(monkeypatch):
 
 
 def test_what_has_no_device_form_is_named():
-    f = sciad.jit(lambda x: np.real(np.fft.fft(x)))
-    with pytest.warns(FallbackWarning, match="fft.*no device form"):
-        got = f(device(LINE))
-    np.testing.assert_allclose(got.get(), np.real(np.fft.fft(LINE)), atol=1e-9)
+    y = np.ones(300_000)
+    f = sciad.jit(lambda x, y: written(x, MANY, y * 2))
+    with pytest.warns(FallbackWarning, match="loop of 300000 steps.*no device form"):
+        got = f(device(LINE), device(y))
+    np.testing.assert_array_equal(got.get(), written(LINE, MANY, y * 2))
 
 
 # --- the text -------------------------------------------------------------------------------------
