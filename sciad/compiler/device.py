@@ -41,7 +41,7 @@ LIBRARY = frozenset("""solve cholesky inv det slogdet lu qr eigh svd sort argsor
     cumsum cumprod cummax cummin searchsorted""".split())
 """Primitives whose loops need one another: the array module has parallel forms of them."""
 
-LARGE = 256
+LARGE = 16
 
 
 def in_library(equation: Equation) -> bool:
