@@ -125,35 +125,37 @@ class Read:
     def __init__(self, mode: str, symmetric: bool):
         self.mode, self.symmetric = mode, symmetric
         self.plans: OrderedDict[str, Plan] = OrderedDict()
+        self.slopes: OrderedDict[str, str] = OrderedDict()
         self.lock = threading.Lock()
 
     def plan(self, f: Callable, x, name: str) -> Plan:
         """The plan of a function of one array, at the type of `x`."""
-        graph, key = self._program(f, x, name)
+        graph = _program(f, x, name)
         with self.lock:
+            key = self._key(graph)
             if key not in self.plans:
-                if self._program(f, x, name)[1] != key:
+                if self._key(_program(f, x, name)) != key:
                     raise RecordError(f"{name}: the function is another program each time it runs, "
                                       f"so its pattern cannot be read off it{at_line()}; give the "
                                       "pattern as sparsity")
-                self.plans[key] = self._fresh(graph)
-                if len(self.plans) > _KEPT:
-                    self.plans.popitem(last=False)
+                _keep(self.plans, key, self._fresh(graph))
             self.plans.move_to_end(key)
             return self.plans[key]
 
-    def _program(self, f, x, name) -> tuple[Graph, str]:
-        """The function as a graph, and what tells it from others of another pattern."""
-        recorded = record_leaves(f, [type_of(x).strong()])
-        if recorded.consts:
-            raise followed(name)
-        graph = recorded.graph
-        return graph, graph.key if self.symmetric else program_key(graph)
+    def _key(self, graph: Graph) -> str:
+        """What tells a program from those of another pattern (of a Hessian: its gradient)."""
+        if not self.symmetric:
+            return program_key(graph)
+        key = self.slopes.get(graph.key)
+        if key is None:
+            key = f"{program_key(_slope(graph))} {_has_stated_rules(graph)}"
+            _keep(self.slopes, graph.key, key)
+        return key
 
     def _fresh(self, graph: Graph) -> Plan:
         """The plan of a program; one that is there already, where its pattern is the same."""
         symmetric = self.symmetric and not _has_stated_rules(graph)
-        pattern = _gradient_pattern(graph) if self.symmetric else pattern_of(graph)
+        pattern = pattern_of(_slope(graph) if self.symmetric else graph)
         if symmetric:
             pattern = _both(pattern)
         kinds = ("stars",) if symmetric else ("columns", "rows")
@@ -217,11 +219,24 @@ def _same(a, b) -> bool:
             and np.array_equal(a.indices, b.indices))
 
 
-def _gradient_pattern(graph: Graph):
-    """The pattern of the Hessian of a graph of one number."""
-    kind = graph.inputs[0].type
-    slope = record_leaves(grad(lambda x: graph(x)[0]), [kind]).graph
-    return pattern_of(slope)
+def _keep(found: OrderedDict, key: str, value) -> None:
+    """Add an entry; the oldest one goes where they get many."""
+    found[key] = value
+    if len(found) > _KEPT:
+        found.popitem(last=False)
+
+
+def _program(f: Callable, x, name: str) -> Graph:
+    """A function of one array as a graph."""
+    recorded = record_leaves(f, [type_of(x).strong()])
+    if recorded.consts:
+        raise followed(name)
+    return recorded.graph
+
+
+def _slope(graph: Graph) -> Graph:
+    """The gradient of a graph of one number."""
+    return record_leaves(grad(lambda x: graph(x)[0]), [graph.inputs[0].type]).graph
 
 
 def _has_stated_rules(graph: Graph) -> bool:

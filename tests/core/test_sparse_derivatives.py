@@ -17,6 +17,7 @@ from sciad.core.errors import (
     RecordError,
     SciadError,
 )
+from sciad.core.sparsity import program_key
 from tests.core.test_sparsity import EXACT, X, stencil
 
 MODES = ["auto", "forward", "reverse"]
@@ -128,6 +129,41 @@ def test_the_plan_is_kept(monkeypatch):
     past = np.ones(8)
     close(slopes(np.arange(8.0), 0.1), np.eye(8) - 0.1 * dense(stencil, np.arange(8.0)))
     assert made.count == 2
+
+
+def test_the_plan_of_a_hessian_is_kept(monkeypatch):
+    made = counted(plans.pattern_of)
+    monkeypatch.setattr(plans, "pattern_of", made)
+    target = np.ones(6)
+
+    def loss(x, a):
+        return np.sum((a * x[1:] * x[:-1] - target[1:]) ** 2)
+
+    curvature = sciad.hessian(loss, sparsity="auto")
+    for a in (2.0, 3.0):
+        target = target + 1.0
+        close(curvature(Y, a), sciad.hessian(loss)(Y, a))
+    assert made.count == 1
+    close(curvature(Y, 0.0), np.zeros((6, 6)))
+
+
+KNOWN = [lambda x, c: x * c, lambda x, c: x / c, lambda x, c: c / x, lambda x, c: x**c,
+         lambda x, c: np.arctan2(x, c), lambda x, c: np.where(c > 0, x, x[::-1]),
+         lambda x, c: np.clip(x, c, 5.0), lambda x, c: np.fmod(x, c), lambda x, c: x * c * c * x,
+         lambda x, c: np.convolve(x, c), lambda x, c: np.diag(c) @ x, lambda x, c: np.outer(x, c),
+         lambda x, c: np.cross(x[:3], c[:3])]
+
+
+@pytest.mark.parametrize("f", KNOWN)
+def test_programs_of_one_key_have_one_pattern(f):
+    rng, x, found = np.random.default_rng(0), np.array([0.3, 0.4, 0.5, 0.6]), {}
+    for _ in range(30):
+        c = rng.choice([0.0, 1.0, 2.0, -1.0, np.inf, np.nan, 1e308, 1e-308], 4)
+        with np.errstate(all="ignore"):
+            graph = plans._program(lambda x, c=c: f(x, c), x, "jacobian")
+            pattern = plans.pattern_of(graph).toarray()
+        np.testing.assert_array_equal(found.setdefault(program_key(graph), pattern), pattern)
+    assert len(found) < 30
 
 
 def test_the_plan_follows_what_the_function_reaches():
