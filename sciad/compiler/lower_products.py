@@ -7,8 +7,10 @@ memory; large ones call BLAS.
 from __future__ import annotations
 
 from sciad.compiler import loops as ir
-from sciad.compiler.loops import Builder, Const, Op
+from sciad.compiler.lapack import LETTER, blas, offset
+from sciad.compiler.loops import Const, Op
 from sciad.compiler.lower import lowering
+from sciad.compiler.strided import Strided, strided
 from sciad.compiler.values import (
     Buffer,
     Emitter,
@@ -24,8 +26,12 @@ from sciad.ops import products
 UNROLL = 128
 """Multiplications up to which a product of small matrices is written out."""
 
-BLAS = 64**3
+BLAS = 16**3
 """Multiplications from which a product calls BLAS."""
+
+
+VECTOR = 256**2
+"""Multiplications from which a product with a vector does."""
 
 
 def _add(x, y):
@@ -47,8 +53,9 @@ def _matmul(em, step, a, b):
         return [_unrolled(em, a, b, out_shape, kind)]
     a, b = _operand(em, a, kind), _operand(em, b, kind)
     out = em.buffer(out_shape, kind)
-    if len(out_shape) == 2 and work >= BLAS and kind == "f64":
-        _blas(em, em.to_buffer(a), em.to_buffer(b), out)
+    if kind in LETTER and work >= (BLAS if min(rows, columns) > 1 else VECTOR) \
+            and max(rows, columns) > 1:
+        _blas(em, a, b, out)
         return [out]
     with em.loops(out_shape[:-2]) as batch:
         _loops(em, a, b, out, batch, (rows, inner, columns))
@@ -130,13 +137,39 @@ def _loops(em, a, b, out, batch, extents):
                 accumulate(place(i, j), i, k, j)
 
 
-def _blas(em: Emitter, a: Buffer, b: Buffer, out: Buffer):
-    """C = A B in C order is C^T = B^T A^T in Fortran's."""
-    rows, inner, columns = a.shape[0], a.shape[1], b.shape[1]
-    helper = Builder(em.fresh("dgemm"), a="ptr<f64>", b="ptr<f64>", c="ptr<f64>")
-    helper.call_fortran("dgemm", "N", "N", columns, rows, inner, 1.0, helper.b, columns,
-                        helper.a, inner, 0.0, helper.c, columns)
-    helper.ret(0)
-    function = helper.function()
-    em.functions.append(function)
-    em.emit(ir.Call(function.name, (a.name, b.name, out.name), em.fresh("s")))
+# --- BLAS -----------------------------------------------------------------------------------------
+
+
+def _placed(em: Emitter, x: Value) -> Strided:
+    """An operand as BLAS takes it; written out if it does not lie in memory so."""
+    found = strided(em, x)
+    if found is None or found.layout() is None:
+        found = strided(em, em.to_buffer(x))
+    return found
+
+
+def _blas(em: Emitter, a: Value, b: Value, out: Buffer) -> None:
+    """C = A B in C order is C^T = B^T A^T in Fortran's, for which a matrix in C order is already
+    transposed."""
+    left, right = _placed(em, a), _placed(em, b)
+    (rows, columns), inner, kind = out.shape[-2:], a.shape[-1], out.kind
+    (flip_a, step_a), (flip_b, step_b) = left.layout(), right.layout()
+    one, zero = Const(1.0, kind), Const(0.0, kind)
+    with em.loops(out.shape[:-2]) as place:
+        x, y = left.address(em, place), right.address(em, place)
+        z = em.let(ir.Address(out.name, offset(em, out.shape[:-2], place, rows * columns)))
+        if columns == 1:
+            _vector(em, kind, "NT"[flip_a == "N"], (rows, inner), x, step_a, y, right.rows, z)
+        elif rows == 1:
+            _vector(em, kind, flip_b, (columns, inner), y, step_b, x, left.columns, z)
+        else:
+            blas(em, "gemm", kind, flip_b, flip_a, columns, rows, inner, one, y, step_b, x, step_a,
+                 zero, z, columns)
+
+
+def _vector(em, kind, flip, extents, matrix, step, x, spacing, out) -> None:
+    """A product of a matrix (of so many results and terms) with a vector."""
+    if flip == "T":
+        extents = extents[::-1]
+    blas(em, "gemv", kind, flip, *extents, Const(1.0, kind), matrix, step, x, spacing,
+         Const(0.0, kind), out, 1)
