@@ -101,14 +101,18 @@ def _to_scalar(em: Emitter, x: Value, kind, start, combine) -> Name:
 
 
 def _to_array(em: Emitter, x: Value, axes, out_shape, kind, start, combine) -> Value:
-    """Sweep x in C order, adding into the result in memory."""
+    """Sweep x in C order, adding into the result: a scalar for each entry where the last axis goes,
+    else in memory."""
     out = em.buffer(out_shape, kind)
-    with em.loop(size_of(out_shape), parallel=True) as i:
-        em.emit(ir.Store(out.name, i, start))
     kept = [k for k in range(len(x.shape)) if k not in axes]
     last_kept = (len(x.shape) - 1) in kept
     order = kept + list(axes) if not last_kept else [*axes, *kept]
     cuts = getattr(x, "cuts", None)
+    if not last_kept and not any(cuts or ()):
+        _entry_by_entry(em, x, order, out, start, combine)
+        return em.scalars(out) if size_of(out_shape) <= SMALL else out
+    with em.loop(size_of(out_shape), parallel=True) as i:
+        em.emit(ir.Store(out.name, i, start))
 
     def visit(moved):
         indices = [moved[order.index(k)] for k in range(len(x.shape))]
@@ -118,6 +122,19 @@ def _to_array(em: Emitter, x: Value, axes, out_shape, kind, start, combine) -> V
 
     em.each([x.shape[k] for k in order], cuts and tuple(cuts[k] for k in order), visit)
     return em.scalars(out) if size_of(out_shape) <= SMALL else out
+
+
+def _entry_by_entry(em: Emitter, x: Value, order, out, start, combine) -> None:
+    """Each entry of the result in a loop of its own; `order` has the axes that stay, then those
+    that go."""
+    count = len(out.shape)
+    with em.loops(out.shape) as place:
+        total = em.variable(start)
+        with em.loops([x.shape[k] for k in order[count:]]) as swept:
+            moved = (*place, *swept)
+            entry = em.at(x, tuple(moved[order.index(k)] for k in range(len(order))))
+            em.emit(ir.Assign(total.name, combine(total, convert(entry, out.kind))))
+        em.emit(ir.Store(out.name, em.let(flat_index(out.shape, place)), total))
 
 
 @lowering(reduce.argmax_p, reduce.argmin_p)

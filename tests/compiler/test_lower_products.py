@@ -58,7 +58,8 @@ def test_stacks(dtype):
 
 
 @pytest.mark.parametrize("shape", [(15, 16, 16), (16, 16, 16), (17, 16, 16), (1, 256, 256),
-                                   (257, 256, 1), (1, 9000, 1), (9000, 1, 64), (64, 1, 9000)], ids=str)
+                                   (257, 256, 1), (1, 9000, 1), (9000, 1, 64), (64, 1, 9000)],
+                         ids=str)
 def test_extents_around_the_limits(shape):
     rows, inner, columns = shape
     compare(lambda x, y: x @ y, (grid(rows, inner), grid(inner, columns)), 40000)
