@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from sciad.compiler import llvm
-from sciad.compiler.arguments import Call, Static, with_static
+from sciad.compiler.arguments import Call, Static, quick_signature, with_static
 from sciad.compiler.environment import Environment
 from sciad.compiler.native import Native
 from sciad.compiler.serial import Reader, SaveError, Writer
@@ -294,11 +294,35 @@ class LoadedFunction:
         self._loose = {_strong(each.key): each for each in saved}
         self._ways = sorted({each.static_ints for each in saved})
         self._warned = False
+        self._fast: dict[tuple, Callable] = {}
 
     def __repr__(self):
         return f"<loaded {self.__name__}: {len(self._saved)} signatures>"
 
     def __call__(self, *args, **kwargs):
+        if not kwargs:
+            fast = self._fast.get(tuple([quick_signature(x) for x in args]))
+            if fast is not None:
+                return fast(args)
+        return self._call(args, kwargs)
+
+    def _remember(self, saved: _Saved, args: tuple) -> None:
+        """Let later calls with plain arguments of this kind go straight to the kernel."""
+        key = tuple([quick_signature(x) for x in args])
+        found, captured = saved.found, saved.environment.leaves
+
+        def fast(args):
+            found.calls += 1
+            try:
+                outs = found.kernel(*captured, *args)
+            except BufferFull as error:
+                raise self._full(error) from None
+            return outs[0] if found.single else tree.unflatten(found.structure, outs)
+
+        if None not in key and found.plain and not found.differentiates and not self._static:
+            self._fast[key] = fast
+
+    def _call(self, args, kwargs):
         saved, call = self._find(args, kwargs)
         found = saved.found
         if found.writes and call.overlaps(found.writes):
@@ -309,12 +333,16 @@ class LoadedFunction:
         try:
             outs = found.run(leaves, call.traced)
         except BufferFull as error:
-            raise SaveError(f"{self.__name__}: {error}; save it after a call that needs so many"
-                            ) from None
+            raise self._full(error) from None
         if found.differentiates and not call.traced and found.any_nan(outs):
             self._warn_of_nan()
+        if found.kernel is not None and not call.traced and not kwargs:
+            self._remember(saved, args)
         outs = found.write_back(outs, [*saved.environment.leaves, *call.own])
         return tree.unflatten(found.structure, [unwrap_plain(x) for x in outs])
+
+    def _full(self, error: BufferFull) -> SaveError:
+        return SaveError(f"{self.__name__}: {error}; save it after a call that needs so many")
 
     def _warn_of_nan(self):
         if not self._warned:
