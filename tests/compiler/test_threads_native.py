@@ -138,6 +138,35 @@ def test_vmap_gradients():
     np.testing.assert_allclose(got[[0, 17, 399]], want, rtol=1e-9)
 
 
+def shared(w, x, k):
+    y = x
+    for _ in range(3):
+        y = np.tanh(w @ y) * (k + 1)
+    return np.sum(y * y)
+
+
+@pytest.mark.parametrize("length", [127, 128, 137, 600])
+def test_cotangents_of_what_entries_share_add_up_in_blocks(length):
+    w, x, k = RNG.normal(size=(20, 20)), RNG.normal(size=(length, 20)), np.arange(length) % 3
+
+    def loss(w, x):
+        return np.sum(sciad.vmap(shared, in_axes=(None, 0, 0))(w, x, k))
+
+    slopes = sciad.jit(sciad.grad(loss, (0, 1)), strict=True)
+    want = sciad.grad(loss, (0, 1))(w, x)
+    results = []
+    for n in (1, 4):
+        pool.threads(n)
+        results.append(slopes(w, x))
+    for one, four, true in zip(*results, want, strict=True):
+        assert np.array_equal(one, four)
+        np.testing.assert_allclose(one, true, rtol=1e-9, atol=1e-9 * np.abs(true).max())
+    assert (" spread " in slopes.lower(w, x).loops) == (length >= 128)
+    turn = sciad.grad(lambda w: np.sum(sciad.grad(lambda w: loss(w, x))(w) * w))
+    turned, true = sciad.jit(turn, strict=True)(w), turn(w)
+    np.testing.assert_allclose(turned, true, rtol=1e-8, atol=1e-8 * np.abs(true).max())
+
+
 @pytest.mark.parametrize("n, shown", [(1, None), (2, "cap 2"), (None, "by")])
 def test_vmap_caps_its_threads(n, shown):
     a, x = RNG.uniform(size=3000), RNG.normal(size=(3000, 24))

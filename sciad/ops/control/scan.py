@@ -34,7 +34,13 @@ from sciad.ops.control.segments import require_checkpoint, rerun, segment_length
 from sciad.ops.control.steady import record_steady
 from sciad.ops.control.values import operand, own, row, stacked
 from sciad.ops.indexing import read
+from sciad.ops.reduce import sum_
 from sciad.ops.shape import concatenate, reshape
+
+
+BLOCKS = 16
+BLOCKS_FROM = 128
+"""Iterations from which the backward pass of a scan that carries nothing runs in blocks."""
 
 
 def scan(body: Callable, init: Any, xs: Any = None, length: int | None = None,
@@ -270,10 +276,39 @@ def _scan_vjp(cotangents, needs, outs, args, params):
         return (new, parts[n_const:n_const + n_state]), parts[n_const + n_state:]
 
     stored = _stored_carries(args, params)
+    if sums and not carry and not count and length >= BLOCKS_FROM and recording():
+        sums, g_xs = _in_blocks(back, sums, (xs, g_rows), params)
+        parts = iter([*sums, *g_xs])
+        return [next(parts) if flag else None for flag in floats]
     (sums, g), g_xs = _again(back, (sums, g_state), (stored, xs, g_rows), count, params,
                              not params["reverse"])
     parts = iter([*sums, *g, *g_xs])
     return [None] * len(count) + [next(parts) if flag else None for flag in floats]
+
+
+def _in_blocks(back, sums, xs, params) -> tuple[list, list]:
+    """The backward pass of independent iterations: the cotangents of what they share add up in
+    blocks, which threads may share, and then block by block."""
+    length = params["length"]
+    size = length // BLOCKS
+    leaves, structure = tree.flatten(xs)
+
+    def part(rows, extent):
+        nothing = [Tools.zeros(x.shape, x.dtype) for x in sums]
+        (total, _), ys = scan(lambda carried, row: back(carried, ((), *row)), (nothing, []),
+                              tree.unflatten(structure, rows), extent)
+        return total, ys
+
+    whole = BLOCKS * size
+    blocks = [reshape(read(x, slice(0, whole)), (BLOCKS, size, *x.shape[1:])) for x in leaves]
+    totals, ys = mapped(lambda rows: part(rows, size), blocks, BLOCKS, params.get("threads"))
+    totals = [sum_(total, 0) for total in totals]
+    ys = [reshape(y, (whole, *y.shape[2:])) for y in ys]
+    if whole < length:
+        more, rest = part([read(x, slice(whole, length)) for x in leaves], length - whole)
+        totals = [a + b for a, b in zip(totals, more, strict=True)]
+        ys = [concatenate([a, b]) for a, b in zip(ys, rest, strict=True)]
+    return totals, ys
 
 
 def _stored_carries(args, params) -> list:
