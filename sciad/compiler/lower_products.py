@@ -117,7 +117,7 @@ def _loops(em, a, b, out, batch, extents):
     dots = inner > 1 and (columns == 1 and not _transposed(a)
                           or _transposed(b) and not _transposed(a))
     if dots or inner == 0:
-        with em.loop(rows) as i, em.loop(columns) as j:
+        with em.loop(rows, parallel=True) as i, em.loop(columns, parallel=True) as j:
             total = em.variable(Const(0, out.kind))
             with em.loop(inner) as k:
                 em.emit(ir.Assign(total.name, _add(total, _mul(left(i, k), right(k, j)))))

@@ -120,7 +120,8 @@ def _to_array(em: Emitter, x: Value, axes, out_shape, kind, start, combine) -> V
         entry = convert(em.at(x, tuple(indices)), kind)
         em.emit(ir.Store(out.name, place, combine(ir.Load(out.name, place), entry)))
 
-    em.each([x.shape[k] for k in order], cuts and tuple(cuts[k] for k in order), visit)
+    em.each([x.shape[k] for k in order], cuts and tuple(cuts[k] for k in order), visit,
+            apart=0 if last_kept else len(kept))
     return em.scalars(out) if size_of(out_shape) <= SMALL else out
 
 
@@ -128,7 +129,7 @@ def _entry_by_entry(em: Emitter, x: Value, order, out, start, combine) -> None:
     """Each entry of the result in a loop of its own; `order` has the axes that stay, then those
     that go."""
     count = len(out.shape)
-    with em.loops(out.shape) as place:
+    with em.loops(out.shape, parallel=True) as place:
         total = em.variable(start)
         with em.loops([x.shape[k] for k in order[count:]]) as swept:
             moved = (*place, *swept)
@@ -146,7 +147,7 @@ def _argument(em, step, x):
     better = "gt" if step.equation.primitive is reduce.argmax_p else "lt"
     x = em.to_buffer(x)
     out = em.buffer(out_shape, "i64")
-    with em.loops(out_shape) as rest:
+    with em.loops(out_shape, parallel=True) as rest:
         def entry(i):
             return em.let(em.at(x, (*rest[:axis], i, *rest[axis:])))
 

@@ -234,7 +234,8 @@ class Emitter:
             yield Name(name, "i64")
         self.emit(ir.Loop(name, index(0), stop, body, reverse, parallel, scratch, cap))
 
-    def part(self, start: int, stop: int, visit: Callable, parallel: bool) -> None:
+    def part(self, start: int, stop: int, visit: Callable, parallel: bool,
+             scratch: bool = False) -> None:
         """``visit(i)`` for start <= i < stop."""
         if stop - start == 1:
             visit(index(start))
@@ -243,14 +244,15 @@ class Emitter:
         self.ranges[name] = (start, stop - 1)
         with self.nested() as body:
             visit(Name(name, "i64"))
-        self.emit(ir.Loop(name, index(start), index(stop), body, False, parallel))
+        self.emit(ir.Loop(name, index(start), index(stop), body, False, parallel, scratch))
 
     def each(self, shape: Sequence[int], cuts: Cuts | None, visit: Callable,
-             parallel: bool = False) -> None:
-        """``visit(indices)`` in nested loops over a shape, cut where pieces end."""
-        self._each(tuple(shape), cuts or ((),) * len(shape), (), visit, parallel)
+             parallel: bool = False, apart: int = 0) -> None:
+        """``visit(indices)`` in nested loops over a shape, cut where pieces end; iterations along
+        the first `apart` axes are independent."""
+        self._each(tuple(shape), cuts or ((),) * len(shape), (), visit, parallel, apart)
 
-    def _each(self, shape, cuts, before, visit, parallel):
+    def _each(self, shape, cuts, before, visit, parallel, apart):
         if len(before) == len(shape):
             visit(before)
             return
@@ -258,7 +260,8 @@ class Emitter:
         for start, stop, sure in parts(shape[axis], cuts[axis]):
             rest = cuts if sure else ((),) * len(shape)
             self.part(start, stop, lambda i, rest=rest: self._each(
-                shape, rest, (*before, i), visit, parallel), parallel)
+                shape, rest, (*before, i), visit, parallel, apart),
+                parallel or axis < apart, axis < apart)
 
     @contextmanager
     def loops(self, shape: Sequence[int], parallel: bool = False):

@@ -79,8 +79,7 @@ def test_the_number_of_threads_changes_nothing(name):
         assert got.dtype == want.dtype and np.array_equal(got, results[0])
         tiny = 2000 * np.finfo(x.dtype).eps
         np.testing.assert_allclose(got, want, rtol=tiny, atol=tiny)
-    if name != "rows":
-        assert " spread " in compiled.lower(x).loops
+    assert " spread " in compiled.lower(x).loops
 
 
 @pytest.mark.parametrize("name", LARGE)

@@ -37,7 +37,6 @@ from sciad.ops.indexing import read
 from sciad.ops.reduce import sum_
 from sciad.ops.shape import concatenate, reshape
 
-
 BLOCKS = 16
 BLOCKS_FROM = 128
 """Iterations from which the backward pass of a scan that carries nothing runs in blocks."""
