@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sciad.compiler.rewriting import body_digest, inlined, params_key
+from sciad.compiler.rewriting import (
+    body_digest,
+    has_bodies,
+    inlined,
+    params_key,
+    with_bodies,
+)
 from sciad.core.graph import Atom, Equation, Graph, Literal, Var
 from sciad.core.rules import Elementwise
 from sciad.ops import control, products, reduce, shape
@@ -46,10 +52,9 @@ def _share_loops(graph: Graph, digests) -> Graph:
         one = merged.get(equation, equation)
         if one is None:
             continue
-        params = {k: _share_loops(v, digests) if isinstance(v, Graph) else v
-                  for k, v in one.params.items()}
-        equations.append(Equation(one.primitive, list(map(read, one.inputs)), one.outputs, params,
-                                  one.line))
+        one = with_bodies(one, lambda body: _share_loops(body, digests))
+        equations.append(Equation(one.primitive, list(map(read, one.inputs)), one.outputs,
+                                  one.params, one.line))
     return Graph(graph.inputs, equations, list(map(read, graph.outputs)))
 
 
@@ -72,7 +77,7 @@ def _carried(body: Graph, carry: int, digests) -> str:
     needed = {x for x in body.outputs[:carry] if type(x) is Var}
     kept = []
     for equation in reversed(body.equations):
-        if equation.primitive.effect or any(True for _ in equation.graphs()) \
+        if equation.primitive.effect or has_bodies(equation) \
                 or any(out in needed for out in equation.outputs):
             kept.append(equation)
             needed.update(x for x in equation.inputs if type(x) is Var)
@@ -112,9 +117,7 @@ def trimmed(equation: Equation, needed: set, prune: Callable[[Graph], Graph]) ->
     """A loop without what nobody needs; `prune` does the same inside a body."""
     if equation.primitive is control.scan_p:
         return _trimmed_scan(equation, needed, prune)
-    params = {k: prune(v) if isinstance(v, Graph) else v for k, v in equation.params.items()}
-    return _trimmed_while(Equation(equation.primitive, equation.inputs, equation.outputs, params,
-                                   equation.line), needed)
+    return _trimmed_while(with_bodies(equation, prune), needed)
 
 
 def _used(graph: Graph) -> set[Var]:
@@ -162,7 +165,7 @@ def _trimmed_while(equation: Equation, needed) -> Equation:
     while True:
         reached = set(_picked(body.outputs, live))
         for each in reversed(body.equations):
-            if effects or each.primitive.effect or any(True for _ in each.graphs()) or any(
+            if effects or each.primitive.effect or has_bodies(each) or any(
                     out in reached for out in each.outputs):
                 reached.update(each.inputs)
         more = {k for k in range(many) if body.inputs[n_body + k] in reached} - live
@@ -173,7 +176,7 @@ def _trimmed_while(equation: Equation, needed) -> Equation:
     tests = [k for k in range(n_test) if test.inputs[k] in of_test]
     bodies = [k for k in range(n_body) if body.inputs[k] in reached]
     kept = [e for e in body.equations if any(out in reached for out in e.outputs)
-            or e.primitive.effect or any(True for _ in e.graphs())]
+            or e.primitive.effect or has_bodies(e)]
     fixed = equation.inputs
     operands = [*_picked(fixed, tests), *(fixed[n_test + k] for k in bodies),
                 *(fixed[n_test + n_body + k] for k in states)]
@@ -201,12 +204,12 @@ def settle(graph: Graph) -> Graph:
         return names.get(atom, atom) if type(atom) is Var else atom
 
     for equation in graph.equations:
-        params = {k: settle(v) if isinstance(v, Graph) else v for k, v in equation.params.items()}
+        equation = with_bodies(equation, settle)
         equation = Equation(equation.primitive, list(map(read, equation.inputs)),
-                            equation.outputs, params, equation.line)
+                            equation.outputs, equation.params, equation.line)
         if equation.primitive is control.scan_p:
             equation = _settled_scan(equation, names)
-        elif equation.primitive is control.while_p and not params["keep"]:
+        elif equation.primitive is control.while_p and not equation.params["keep"]:
             equation = _settled_while(equation, names)
         equations.append(equation)
     return Graph(graph.inputs, equations, list(map(read, graph.outputs)))
@@ -273,13 +276,11 @@ def hoist(graph: Graph) -> Graph:
     """Compute before a loop what is the same in each of its iterations."""
     equations: list[Equation] = []
     for equation in graph.equations:
-        params = {k: hoist(v) if isinstance(v, Graph) else v for k, v in equation.params.items()}
-        equation = Equation(equation.primitive, equation.inputs, equation.outputs, params,
-                            equation.line)
+        equation = with_bodies(equation, hoist)
         if equation.primitive is control.scan_p:
-            equation = _hoisted(equation, "consts", params["counted"], equations)
+            equation = _hoisted(equation, "consts", equation.params["counted"], equations)
         elif equation.primitive is control.while_p:
-            equation = _hoisted(equation, "body_consts", params["test_consts"], equations)
+            equation = _hoisted(equation, "body_consts", equation.params["test_consts"], equations)
         equations.append(equation)
     return Graph(graph.inputs, equations, graph.outputs)
 

@@ -236,7 +236,8 @@ def outlined(function: Function) -> list[Function]:
     travellers = _Travellers()
     loops = _Loops(function, travellers)
     body = loops.cut(body, set())
-    facts = [_facts(s) for s in body]
+    if loops.functions:
+        facts = [_facts(s) for s in body]
     pieces = _cuts(facts[:-1])
     if len(pieces) < 2:
         if not loops.functions:

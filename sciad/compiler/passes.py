@@ -16,23 +16,40 @@ import numpy as np
 
 from sciad.compiler.loop_passes import hoist, settle, share_loops, trimmed
 from sciad.compiler.pieces import pieces
-from sciad.compiler.rewriting import inlined, params_key, rewritten, stops
+from sciad.compiler.rewriting import (
+    has_bodies,
+    inlined,
+    params_key,
+    rewritten,
+    stops,
+    with_bodies,
+)
 from sciad.core.graph import Atom, Equation, Graph, Literal, Var, output_types
 from sciad.core.structure import Control
-from sciad.ops import control, elementwise, shape
+from sciad.ops import control, elementwise, indexing, shape
 
 _MOST_FOLDED = 1024
 
 
 def optimise(graph: Graph) -> Graph:
     """All passes, in order."""
-    graph = share(pieces(select(simplify(fold(graph)))))
+    graph = prune(share(_pieces(select(simplify(fold(graph))))))
+    if not any(map(has_bodies, graph.equations)):
+        return graph
     return prune(share(hoist(settle(prune(share_loops(graph))))))
 
 
 def tidy(graph: Graph) -> Graph:
     """The passes that leave derivatives as they are."""
-    return prune(share_loops(share(pieces(simplify(fold(graph))))))
+    graph = share(_pieces(simplify(fold(graph))))
+    return prune(share_loops(graph) if any(map(has_bodies, graph.equations)) else graph)
+
+
+def _pieces(graph: Graph) -> Graph:
+    """`pieces`, where there are any."""
+    known = indexing.read_p, indexing.index_set_p, indexing.index_add_p
+    some = any(has_bodies(each) or each.primitive in known for each in graph.equations)
+    return pieces(graph) if some else graph
 
 
 Control.simplify = tidy
@@ -114,10 +131,10 @@ def select(graph: Graph) -> Graph:
         return names.get(atom, atom) if type(atom) is Var else atom
 
     for equation in graph.equations:
-        params = {key: select(value) if isinstance(value, Graph) else value
-                  for key, value in equation.params.items()}
-        new = Equation(equation.primitive, list(map(read, equation.inputs)), equation.outputs,
-                       params, equation.line)
+        new = with_bodies(equation, select)
+        if names and not names.keys().isdisjoint(new.inputs):
+            new = Equation(new.primitive, list(map(read, new.inputs)), new.outputs, new.params,
+                           new.line)
         results = _selected(new, equations) if equation.primitive is control.cond_p else None
         if results is None:
             equations.append(new)
@@ -198,11 +215,8 @@ def _prune(graph: Graph, effects) -> Graph:
             equation = _pruned_cond(equation, needed, effects)
         elif equation.primitive in (control.scan_p, control.while_p):
             equation = trimmed(equation, needed, lambda body: _prune(body, effects))
-        elif any(equation.graphs()):
-            params = {k: _prune(v, effects) if isinstance(v, Graph) else v
-                      for k, v in equation.params.items()}
-            equation = Equation(equation.primitive, equation.inputs, equation.outputs, params,
-                                equation.line)
+        else:
+            equation = with_bodies(equation, lambda body: _prune(body, effects))
         kept.append(equation)
         needed.update(x for x in equation.inputs if type(x) is Var)
     return Graph(graph.inputs, kept[::-1], graph.outputs)

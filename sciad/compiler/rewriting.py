@@ -16,12 +16,13 @@ def rewritten(graph: Graph, rewrite: Callable, whole: Callable | None = None) ->
     names: dict[Var, Atom] = {}
     equations = []
     for equation in graph.equations:
-        inputs = [names.get(x, x) if type(x) is Var else x for x in equation.inputs]
-        params = equation.params
-        if any(True for _ in equation.graphs()):
+        new = equation
+        if has_bodies(equation) or names and not names.keys().isdisjoint(equation.inputs):
             params = {key: inner(value) if isinstance(value, Graph) else value
-                      for key, value in params.items()}
-        new = Equation(equation.primitive, inputs, equation.outputs, params, equation.line)
+                      for key, value in equation.params.items()}
+            new = Equation(equation.primitive, [names.get(x, x) if type(x) is Var else x
+                                                for x in equation.inputs],
+                           equation.outputs, params, equation.line)
         result = rewrite(new)
         if result is None:
             equations.append(new)
@@ -31,6 +32,20 @@ def rewritten(graph: Graph, rewrite: Callable, whole: Callable | None = None) ->
             names.update(zip(equation.outputs, result, strict=True))
     outputs = [names.get(x, x) if type(x) is Var else x for x in graph.outputs]
     return Graph(graph.inputs, equations, outputs)
+
+
+def has_bodies(equation: Equation) -> bool:
+    """Whether an equation has graphs among its parameters."""
+    return bool(equation.params) and any(
+        isinstance(value, Graph) for value in equation.params.values())
+
+
+def with_bodies(equation: Equation, change: Callable[[Graph], Graph]) -> Equation:
+    """An equation with its bodies changed."""
+    if not has_bodies(equation):
+        return equation
+    params = {k: change(v) if isinstance(v, Graph) else v for k, v in equation.params.items()}
+    return Equation(equation.primitive, equation.inputs, equation.outputs, params, equation.line)
 
 
 def inlined(graph: Graph, operands, equations: list[Equation]) -> list[Atom]:
@@ -82,7 +97,8 @@ def body_digest(graph: Graph, known: dict[int, tuple[Graph, str]]) -> str:
 
 def stops(equation: Equation, known: dict[int, tuple[Graph, bool]]) -> bool:
     """Whether an equation may stop the program; `known` keeps the answers for bodies."""
-    return equation.primitive.effect or any(_body_stops(g, known) for g in equation.graphs())
+    return equation.primitive.effect or has_bodies(equation) and any(
+        _body_stops(g, known) for g in equation.graphs())
 
 
 def _body_stops(graph: Graph, known: dict[int, tuple[Graph, bool]]) -> bool:
