@@ -195,7 +195,8 @@ def _while(em, step, *operands):
     em.emit(ir.While(head, condition, block))
     last = em.snapshot(count)
     return [Scalars((), "i64", [last]), *(_carry(em, slot, last) for slot in slots),
-            *(Buffer((keep, *x.shape[1:]), x.kind, x.name, x.owned) for x in stacked)]
+            *(Buffer((keep, *shape), kind, x.name, owned=not new)  # the last state may be a row
+              for x, new, (shape, kind) in zip(stacked, anew, kinds, strict=False))]
 
 
 @lowering(control.scan_p)

@@ -300,8 +300,9 @@ class _Loops:
         for start, stop in pieces.items():
             inside = {name for each in facts[start:stop] for name in each.defines}
             for other in [*facts[:start], *facts[stop:]]:
-                for name in inside.intersection(other.reads):
-                    self.travellers.add(name, other.reads[name])
+                for name, kind in other.reads.items():
+                    if name in inside:
+                        self.travellers.add(name, kind)
         while k < len(body):
             stop = pieces.get(k)
             if stop is not None:

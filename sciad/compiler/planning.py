@@ -50,7 +50,7 @@ def constant_sizes(body: list) -> dict[str, int]:
 def on_the_stack(sizes: dict[str, int], small: set[str]) -> set[str]:
     """The small allocations that the stack has room for, the smallest first."""
     room, chosen = STACK_TOTAL, set()
-    for name in sorted(small & set(sizes), key=sizes.__getitem__):
+    for name in sorted((name for name in sizes if name in small), key=sizes.__getitem__):
         if sizes[name] <= room:
             room -= sizes[name]
             chosen.add(name)
