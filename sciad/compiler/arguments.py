@@ -45,6 +45,8 @@ class Call:
         the caller has in their places.
     error : Exception or None
         What recording raised.
+    static_ints : bool
+        Whether Python's integers count by value; another thread may learn so meanwhile.
     touched : set
         The leaves, arrays of the caller's, that the function has written into when it ran.
     writes : list
@@ -55,6 +57,7 @@ class Call:
         self.environment = environment
         self.given = given
         self.structure = structure
+        self.static_ints = static_ints
         self.captured = len(environment.leaves)
         self.leaves = list(environment.leaves)
         self.own = list(environment.leaves)

@@ -342,7 +342,7 @@ class Jitted:
             with uncollected():
                 found = self._recorded(call)
         except (RecordError, NoRuleError, Unsupported, LostGradientError) as error:
-            if not self._state.static_ints and any(isinstance(x, INTEGERS) for x in call.leaves):
+            if not call.static_ints and any(isinstance(x, INTEGERS) for x in call.leaves):
                 found = _INTS_ARE_STATIC
             elif self.strict:
                 raise
@@ -358,8 +358,7 @@ class Jitted:
         return found
 
     def _recorded(self, call) -> Specialisation:
-        found = specialised(self.f, call, self.options, self._state.capacity,
-                            self._state.static_ints)
+        found = specialised(self.f, call, self.options, self._state.capacity, call.static_ints)
         self._warn_if_long(found.graph)
         found.compile(_kernel_name(self.f), call.leaves)
         text = self._state.history.note(self.f, call)
