@@ -24,6 +24,7 @@ from sciad.compiler.callbacks import (
 from sciad.compiler.loops import Name
 from sciad.compiler.outline import outlined
 from sciad.compiler.planning import placement
+from sciad.compiler.sinks import Loops
 from sciad.compiler.spreading import spread
 from sciad.compiler.values import (
     CHEAP,
@@ -192,12 +193,14 @@ def lower_body(em: Emitter, graph: Graph, inputs: list[Value]) -> list[Value]:
                    if type(atom) is Var)
     uses.update(atom for atom in graph.outputs if type(atom) is Var)
 
+    loops = Loops(em, graph, _native_form)
+
     def read(atom):
         if type(atom) is Var:
             return env[atom]
         return opaque_literal(em, atom) if _odd(atom.type.dtype) else em.literal(atom)
 
-    for equation in graph.equations:
+    for k, equation in enumerate(graph.equations):
         operands = [read(atom) for atom in equation.inputs]
         reusable = [_reusable(atom, value, uses) and equation.inputs.count(atom) == 1
                     for atom, value in zip(equation.inputs, operands, strict=True)]
@@ -208,7 +211,9 @@ def lower_body(em: Emitter, graph: Graph, inputs: list[Value]) -> list[Value]:
         for var, value in zip(equation.outputs, outs, strict=True):
             if value is None:  # an output that nobody reads
                 continue
-            env[var] = _keep(em, _disowned(value, operands, reusable), uses[var])
+            value = _disowned(value, operands, reusable)
+            env[var] = _keep(em, value, uses[var], var in loops.of)
+            loops.joined(k, var, env)
     return [read(atom) for atom in graph.outputs]
 
 
@@ -261,13 +266,13 @@ def _disowned(value: Value, operands, reusable) -> Value:
     return value
 
 
-def _keep(em: Emitter, value: Value, uses: int) -> Value:
-    """A value as its consumers shall find it."""
+def _keep(em: Emitter, value: Value, uses: int, fused: bool) -> Value:
+    """A value as its consumers shall find it; `fused`: all of them in one loop."""
     if type(value) is Opaque:
         return value
     if size_of(value.shape) <= SMALL:
         return em.scalars(value)
-    if type(value) is Virtual and (value.computed and uses > 1 and value.cost > CHEAP
-                                   or value.depth > DEEPEST):
+    if type(value) is Virtual and not fused and (
+            value.computed and uses > 1 and value.cost > CHEAP or value.depth > DEEPEST):
         return em.to_buffer(value)
     return value

@@ -10,6 +10,7 @@ from sciad.compiler.loops import Const, Expr, Op
 from sciad.compiler.lower import LOWERINGS, lowering
 from sciad.compiler.ranges import joined_cuts
 from sciad.compiler.scalars import KIND, TABLE
+from sciad.compiler.sinks import Once
 from sciad.compiler.values import (
     SMALL,
     Buffer,
@@ -75,7 +76,10 @@ def apply(em: Emitter, step, operands: tuple[Value, ...],
     if all(size_of(v.shape) == 1 or v.shape == shape and _has_flat(v) for v in ready):
         def flat(i):
             return combined([em.element(v, i if v.shape == shape else index(0)) for v in ready])
+        flat = Once(em, flat, [v.flat for v in ready if type(v) is Virtual], depth_of(*ready))
     cuts = joined_cuts(shape, ready)
+    at = Once(em, at, [v.at for v in ready if type(v) is Virtual and v.shape == shape],
+              depth_of(*ready))
     return [Virtual(shape, kind, at, flat if cuts is None else None, depth=depth_of(*ready),
                     cost=cost_of(*ready) + price, cuts=cuts)]
 
