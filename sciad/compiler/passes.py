@@ -33,9 +33,9 @@ _MOST_FOLDED = 1024
 
 def optimise(graph: Graph) -> Graph:
     """All passes, in order."""
-    graph = prune(share(_pieces(select(simplify(fold(graph))))))
+    graph = share(_pieces(select(simplify(fold(graph)))))
     if not any(map(has_bodies, graph.equations)):
-        return graph
+        return prune(graph)
     return prune(share(hoist(settle(prune(share_loops(graph))))))
 
 

@@ -52,6 +52,18 @@ def test_a_loop_and_the_one_that_keeps_its_states_are_one(f):
     agree(graph, shared, X)
 
 
+def test_all_passes_share_a_loop_whose_rows_only_its_value_needs():
+    def f(x):
+        c, rows = sciad.scan(lambda c, r: (np.sin(c) * r[0], c * r[1]), 1.0, (x, x * 3.0))
+        return c + np.sum(rows)
+
+    graph = graph_of(sciad.value_and_grad(f), X)
+    simple = passes.optimise(graph)
+    assert len(loops_of(simple)) == 2
+    for a, b in zip(graph(X), simple(X), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
 def test_scans_over_the_same_states_run_once():
     def f(x):
         rows = [sciad.scan(lambda c, r, k=k: (c * r, c + k), 1.0, x) for k in range(3)]
