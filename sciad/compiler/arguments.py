@@ -82,6 +82,7 @@ class Call:
         self.traced = any(type(x) is Array for x in self.leaves)
         self.key: Any = None
         self.found: Any = None
+        self.hit = False
         self.reason = ""
         self.error: Exception | None = None
         self.touched: set[int] = set()

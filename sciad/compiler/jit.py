@@ -234,6 +234,7 @@ class Jitted:
             found.repeated["it writes into an array that is reached in two ways"] += 1
             return self.f(*args, **kwargs)
         found.calls += 1
+        self._state.hits += call.hit
         try:
             outs = found.run(call.leaves, call.traced)
         except BufferFull:
@@ -285,7 +286,7 @@ class Jitted:
         if found is None:
             found = self._specialise(call)
         elif type(found) is Specialisation:
-            self._state.hits += 1
+            call.hit = True
         if found is _INTS_ARE_STATIC:
             self._state.static_ints = True
             return self._bind(args, kwargs)

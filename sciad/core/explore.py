@@ -74,6 +74,7 @@ class Explorer:
         self.consts: list[Any] = []
         self.const_vars: list[Var] = []
         self.recorded = self.processed = self.runs = 0
+        self.inner: list[tuple[int, int, int]] = []
 
     # --- runs -------------------------------------------------------------------------------
 

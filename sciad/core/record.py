@@ -77,11 +77,15 @@ class Recorder(Interpreter):
 
 
 class Explored(NamedTuple):
-    """How many runs of a function its branches took, the questions asked, the paths joined."""
+    """How many runs of a function its branches took, the questions asked, the paths joined;
+    recordings inside the first run (of a function that is differentiated, say) included."""
 
     runs: int
     questions: int
     joins: int
+
+    def with_inner(self, runs: int, questions: int, joins: int) -> "Explored":
+        return Explored(self.runs + runs - 1, self.questions + questions, self.joins + joins)
 
 
 class Recorded(NamedTuple):
@@ -133,8 +137,18 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
     if verify:
         explorer.verify(run)
     explored = Explored(explorer.runs - bool(verify), *census(root))
+    for inner in explorer.inner:
+        explored = explored.with_inner(*inner)
+    _tell_outer(explored)
     graph = structured(root, [*explorer.const_vars, *inputs])
     return Recorded(graph, explorer.consts, _common_structure(root), explored)
+
+
+def _tell_outer(explored: Explored) -> None:
+    """Let the recording around this one, in its first run, count it."""
+    outer = next((x for x in reversed(active()) if isinstance(x, Recorder)), None)
+    if outer is not None and outer.explorer.runs == 1:
+        outer.explorer.inner.append(explored)
 
 
 def is_fixed(leaf: Any) -> bool:

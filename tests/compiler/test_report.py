@@ -30,6 +30,16 @@ def test_paths_and_joins():
 
 
 @native
+def test_branches_of_a_function_that_is_differentiated_count():
+    slope = sciad.jit(sciad.grad(sevenfold), strict=True)
+    slope(np.ones(7))
+    slope.lower(np.ones(7))
+    signature, = slope.report().signatures
+    assert (signature["branches"], signature["joins"], signature["calls"]) == (7, 6, 1)
+    assert slope.report().hits == 0
+
+
+@native
 def test_stages_of_time_and_caches(tmp_path, monkeypatch):
     monkeypatch.setenv("SCIAD_CACHE_DIR", str(tmp_path))
     def f(x):
