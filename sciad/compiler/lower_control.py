@@ -220,8 +220,8 @@ def _scan(em, step, *operands):
              for k, ((shape, kind), first) in enumerate(zip(kinds[:carry], firsts, strict=True))]
     _begin(em, slots, firsts, em.let(extent + 1) if reverse else index(0))
     stored = [k for k in range(len(stacked)) if k not in kept.values()]
-    with em.loop(length if not counted else extent, reverse=reverse, parallel=not carry,
-                 scratch=not carry, cap=params.get("threads") or 0) as k:
+    with em.loop(length if not counted else extent, reverse=reverse, scratch=not carry,
+                 cap=params.get("threads") or 0) as k:
         rows = [_row(em, column, k) for column in columns]
         state = [_owned(_carry(em, slot, k)) for slot in slots]
         values = lower_body(em, body, fixed + state + rows)

@@ -157,9 +157,10 @@ class Store:
 class Loop:
     """``index`` runs over start <= index < stop, downwards when ``reverse``.
 
-    ``parallel``: no iteration touches a buffer element that another one writes.  ``scratch``:
-    iterations are independent but for allocations of the function that this loop alone touches,
-    and writes before it reads.  ``cap``: the most threads that may share it; 0 is no limit.
+    ``parallel``: no iteration touches a buffer element that another one writes.  ``scratch``: the
+    same, but for allocations of the function that this loop alone touches and that an iteration
+    writes before it reads: who runs iterations side by side gives each its own.
+    ``cap``: the most threads that may share it; 0 is no limit.
     """
 
     index: str

@@ -270,7 +270,7 @@ class _Renderer:
         hints, self.group = [], ""
         known = type(s.start) is Const and type(s.stop) is Const
         self.trips = max(outer[1], 1) * (max(s.stop.value - s.start.value, 1) if known else 1)
-        if s.parallel and not s.scratch:
+        if s.parallel:
             access = self.note("distinct !{}")
             self.group = f", !llvm.access.group {access}"
             hints.append(self.note(f'!{{!"llvm.loop.parallel_accesses", {access}}}'))

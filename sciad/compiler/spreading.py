@@ -230,7 +230,7 @@ class _Spreader:
             doings = _Doings()
             _look(s.body, doings, {s.index})
             free = not doings.odd and doings.calls <= self.safe
-            independent = s.parallel and not doings.reduces
+            independent = (s.parallel or s.scratch) and not doings.reduces
             within = extent < ROWS and extent * LARGE <= extent * each  # better one loop further in
             if free and independent and not (within and self.divisible(s.body)):
                 return self.independent(s, extent, each)
@@ -245,8 +245,8 @@ class _Spreader:
 
     def divisible(self, body: list) -> bool:
         """Whether a large loop in the body could be spread."""
-        return any(type(s) is Loop and s.parallel and (extent_of(s) or 0) * (1 + cost(s.body))
-                   >= LARGE for s in body)
+        return any(type(s) is Loop and (s.parallel or s.scratch) and
+                   (extent_of(s) or 0) * (1 + cost(s.body)) >= LARGE for s in body)
 
     def independent(self, s: Loop, extent: int, each: int) -> list:
         inner = any(type(x) in (Loop, While) for x in s.body)

@@ -221,7 +221,7 @@ class Emitter:
     def loop(self, extent: int | Expr, reverse: bool = False, parallel: bool = False,
              scratch: bool = False, cap: int = 0):
         """A loop over 0 <= i < extent; yields the index. `parallel`: no iteration touches an
-        element that another one writes; with `scratch`, but for buffers that only this loop
+        element that another one writes. `scratch`: the same, but for buffers that only this loop
         touches. `cap`: the most threads."""
         if type(extent) is int and extent == 1:
             yield index(0)
@@ -261,7 +261,7 @@ class Emitter:
             rest = cuts if sure else ((),) * len(shape)
             self.part(start, stop, lambda i, rest=rest: self._each(
                 shape, rest, (*before, i), visit, parallel, apart),
-                parallel or axis < apart, axis < apart)
+                parallel, axis < apart)
 
     @contextmanager
     def loops(self, shape: Sequence[int], parallel: bool = False):
