@@ -206,10 +206,14 @@ class Callback:
             write(address, value)
 
 
+_BY_VALUE = {"f": (ctypes.c_double, "f64"), "u": (ctypes.c_uint64, "u64")}
+"""How a scalar operand travels, if not as a 64-bit integer."""
+
+
 def _c_type(kind: Type):
     if kind.shape or not has_kind(kind.dtype):
         return ctypes.c_void_p
-    return ctypes.c_double if kind.dtype.kind == "f" else ctypes.c_int64
+    return _BY_VALUE.get(kind.dtype.kind, (ctypes.c_int64,))[0]
 
 
 def _view(kind: Type) -> Callable[[int], np.ndarray]:
@@ -300,7 +304,7 @@ def _argument(em: Emitter, kind: Type, value: Value | Opaque) -> Expr:
     if kind.shape:
         return em.to_buffer(value).name
     return em.let(convert(em.scalars(value).entries[0],
-                          "f64" if kind.dtype.kind == "f" else "i64"))
+                          _BY_VALUE.get(kind.dtype.kind, (None, "i64"))[1]))
 
 
 def _result(em: Emitter, kind: Type) -> Buffer | Opaque:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sciad.compiler.scalars import DTYPES
+from sciad.compiler.scalars import DTYPES, KIND
 from sciad.compiler.spelling import LLVM_TYPES, STORED
 from sciad.core.errors import SciadError
 
@@ -56,6 +56,7 @@ def layout_known() -> bool:
 
 _API = {
     "PyFloat_AsDouble": "double (ptr)", "PyLong_AsLongLong": "i64 (ptr)",
+    "PyLong_AsUnsignedLongLongMask": "i64 (ptr)", "PyLong_FromUnsignedLongLong": "ptr (i64)",
     "PyLong_AsVoidPtr": "ptr (ptr)", "PyObject_IsTrue": "i32 (ptr)", "PyErr_Occurred": "ptr ()",
     "PyErr_SetString": "void (ptr, ptr)", "PyFloat_FromDouble": "ptr (double)",
     "PyLong_FromLongLong": "ptr (i64)", "PyBool_FromLong": "ptr (i64)", "PyTuple_New": "ptr (i64)",
@@ -110,6 +111,7 @@ class _Text:
         reader, type, failed = {
             "f": ("PyFloat_AsDouble", "double", f"fcmp oeq double %v{k}, -1.0"),
             "i": ("PyLong_AsLongLong", "i64", f"icmp eq i64 %v{k}, -1"),
+            "u": ("PyLong_AsUnsignedLongLongMask", "i64", f"icmp eq i64 %v{k}, -1"),
             "b": ("PyObject_IsTrue", "i32", f"icmp eq i32 %v{k}, -1"),
             "p": ("PyLong_AsVoidPtr", "ptr", f"icmp eq ptr %v{k}, null"),
         }["b" if kind == "i1" else kind[0]]
@@ -120,11 +122,10 @@ class _Text:
                   f"%fine{k} = icmp eq ptr %raised{k}, null",
                   f"br i1 %fine{k}, label %next{k}, label %fail")
         self.lines.append(f"next{k}:")
-        narrow = {"f32": "fptrunc double %v{k} to float", "i32": "trunc i64 %v{k} to i32",
-                  "i8": "trunc i64 %v{k} to i8", "i1": "trunc i32 %v{k} to i1"}.get(kind)
-        if narrow is None:
+        if LLVM_TYPES[kind] == type if kind != "ptr" else True:
             return f"{type} %v{k}"
-        self.emit(f"%x{k} = " + narrow.format(k=k))
+        narrow = "fptrunc" if kind == "f32" else "trunc"
+        self.emit(f"%x{k} = {narrow} {type} %v{k} to {LLVM_TYPES[kind]}")
         return f"{LLVM_TYPES[kind]} %x{k}"
 
     def boxed(self, k: int, kind: str) -> str:
@@ -132,11 +133,14 @@ class _Text:
         stored = STORED[kind]
         self.emit(f"%r{k} = load {stored}, ptr %out{k}")
         value, maker = f"%r{k}", "PyFloat_FromDouble"
-        if kind[0] == "i":
+        if kind[0] == "u":
+            maker = "PyLong_FromUnsignedLongLong"
+        elif kind[0] == "i":
             maker = "PyBool_FromLong" if kind == "i1" else "PyLong_FromLongLong"
         wide = "double" if kind[0] == "f" else "i64"
         if stored != wide:
-            self.emit(f"%w{k} = {'fpext' if kind == 'f32' else 'sext'} {stored} %r{k} to {wide}")
+            widen = {"f": "fpext", "u": "zext", "i": "sext"}[kind[0]]
+            self.emit(f"%w{k} = {widen} {stored} %r{k} to {wide}")
             value = f"%w{k}"
         self.emit(f"%o{k} = call ptr @{maker}({wide} {value})")
         return f"%o{k}"
@@ -184,7 +188,7 @@ def _pack(t: _Text, results: tuple[str, ...]) -> None:
 
 def in_tuple(results: tuple[str, ...]) -> bool:
     """Whether the results come in a tuple: an int alone would look like a status."""
-    return len(results) > 1 or results[0] in ("i64", "i32", "i8")
+    return len(results) > 1 or KIND[results[0]] == "i"
 
 
 # ---- the Python objects --------------------------------------------------------------------------
@@ -212,7 +216,9 @@ def builtin(address: int, name: str, owner):
 
 
 _C_TYPES = {"f64": ctypes.c_double, "f32": ctypes.c_float, "i64": ctypes.c_int64,
-            "i32": ctypes.c_int32, "i8": ctypes.c_int8, "i1": ctypes.c_bool}  # fmt: skip
+            "i32": ctypes.c_int32, "i16": ctypes.c_int16, "i8": ctypes.c_int8,
+            "u64": ctypes.c_uint64, "u32": ctypes.c_uint32, "u16": ctypes.c_uint16,
+            "u8": ctypes.c_uint8, "i1": ctypes.c_bool}  # fmt: skip
 
 
 def foreign(address: int, entry: Entry, owner):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from sciad.compiler.loops import Const, Op
 from sciad.compiler.lower import LOWERINGS
 from sciad.compiler.lower_elementwise import apply
+from sciad.compiler.scalars import DTYPES
 from sciad.compiler.values import convert
 from sciad.ops import bits
 
-WIDTH = {"i64": 64, "i32": 32, "i8": 8}
+WIDTH = {name: 8 * dtype.itemsize for name, dtype in DTYPES.items()}
 
 
 def _bitwise(name):
@@ -30,6 +31,9 @@ def _shift(name):
         def scalar(a, n):
             a, n = convert(a, kind), convert(n, kind)
             inside = Op("and", (Op("ge", (n, Const(0, kind))), Op("le", (n, last))))
+            if name == "shr" and kind[0] == "u":
+                shifted = Op("shr", (a, Op("select", (inside, n, last))))
+                return Op("select", (inside, shifted, Const(0, kind)))
             if name == "shr":
                 return Op("shr", (a, Op("select", (inside, n, last))))
             shifted = Op("shl", (a, Op("select", (inside, n, Const(0, kind)))))

@@ -22,6 +22,7 @@ from sciad.compiler.values import (
     convert,
     cost_of,
     depth_of,
+    fits,
     index,
     kind_of,
     size_of,
@@ -137,13 +138,14 @@ WHOLE = ("floor", "ceil", "trunc", "abs")
 def _arithmetic(name):
     def lower(em, step, *operands):
         kind = step.out()[1]
-        if name in WHOLE and kind[0] == "i" and (name != "abs" or kind == "i1"):
+        _require_fitting(step, operands, kind)
+        if name in WHOLE and kind[0] != "f" and (name != "abs" or kind[0] == "u" or kind == "i1"):
             return [operands[0]]
         return _of_kind(em, step, ON_TRUTH.get(name, name) if kind == "i1" else name, kind,
                         operands)
 
     def _of_kind(em, step, name, kind, operands):
-        if name == "pow" and kind[0] == "i" and type(x := operands[1]) is Scalars and all(
+        if name == "pow" and kind[0] != "f" and type(x := operands[1]) is Scalars and all(
                 type(n) is Const and n.value >= 0 for n in x.entries):
             return apply(em, step, operands,
                          lambda a, n: _whole_power(em, convert(a, kind), n.value))
@@ -161,6 +163,18 @@ def _arithmetic(name):
     return lower
 
 
+def _require_fitting(step, operands, kind: str) -> None:
+    """Refuse an operation in integers with a Python number that need not be one of them: NumPy
+    looks at its value."""
+    if kind[0] == "f" or kind in ("i1", "i64"):
+        return
+    for atom, x in zip(step.equation.inputs, operands, strict=True):
+        if atom.type.weak and not all(type(entry) is Const and fits(entry.value, kind)
+                                      for entry in getattr(x, "entries", (None,))):
+            raise Unsupported(f"no native form of {step.equation.primitive} of {kind} and a Python "
+                              f"integer ({step.equation.where})")
+
+
 def common_kind(step) -> str:
     """The type in which operands are compared."""
     samples = [_sample(atom.type) for atom in step.equation.inputs]
@@ -173,11 +187,29 @@ def _sample(kind):
 
 def _comparison(name):
     def lower(em, step, x, y):
+        kinds = {x.kind, y.kind}
+        if "u64" in kinds and any(kind[0] == "i" and kind != "i1" for kind in kinds):
+            return apply(em, step, (x, y), lambda a, b: _of_any_sign(em, name, a, b))
         kind = common_kind(step)
+        if kind[0] in "iu" and any(atom.type.weak for atom in step.equation.inputs):
+            kind = "i64" if "u64" not in kinds else kind
         return apply(em, step, (x, y),
                      lambda a, b: Op(name, (convert(a, kind), convert(b, kind))))
 
     return lower
+
+
+NEGATIVE = {"lt": (True, False), "le": (True, False), "gt": (False, True), "ge": (False, True),
+            "eq": (False, False), "ne": (True, True)}
+"""Comparisons with a natural number of a negative one that stands on the left, on the right."""
+
+
+def _of_any_sign(em: Emitter, name: str, a: Expr, b: Expr) -> Expr:
+    """A comparison of integers of which one has a sign: exact, as NumPy's."""
+    right = b.type[0] == "i"
+    signed = convert(b if right else a, "i64")
+    natural = Op(name, (convert(a, "u64"), convert(b, "u64")))
+    return Op("select", (signed < 0, Const(NEGATIVE[name][right], "i1"), natural))
 
 
 def _logic(name):
@@ -228,7 +260,7 @@ def _imag(em, step, x):
 @lowering(e.integer_power)
 def _integer_power(em, step, x):
     n, kind = step.params["n"], step.out()[1]
-    if kind[0] == "i" and (n < 0 or kind == "i1"):
+    if kind[0] != "f" and (n < 0 or kind == "i1"):
         raise Unsupported(f"no native form of the integer power {n} ({step.equation.where})")
 
     fast = em.fast and kind[0] == "f"

@@ -15,7 +15,6 @@ from sciad.compiler.values import (
     Buffer,
     Emitter,
     Scalars,
-    Unsupported,
     Value,
     convert,
     flat_index,
@@ -35,18 +34,16 @@ VECTOR = 256**2
 
 
 def _add(x, y):
-    return Op("add", (x, y), fast=True)
+    return x | y if x.type == "i1" else Op("add", (x, y), fast=x.type[0] == "f")
 
 
 def _mul(x, y):
-    return Op("mul", (x, y), fast=True)
+    return x & y if x.type == "i1" else Op("mul", (x, y), fast=x.type[0] == "f")
 
 
 @lowering(products.matmul_p)
 def _matmul(em, step, a, b):
     out_shape, kind = step.out()
-    if kind == "i1":
-        raise Unsupported(f"no native form of matmul of truth values ({step.equation.where})")
     rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
     work = rows * inner * columns
     if type(a) is Scalars and type(b) is Scalars and len(out_shape) == 2 and work <= UNROLL:

@@ -7,10 +7,11 @@ read this one table; none of them knows an operation by name.
 Spelling
 --------
 ``spell`` maps the class of the first operand's type (``f`` float, ``i`` integer, ``b`` truth value)
-to a template.  ``{r}`` is the result register (``{r}a``, ``{r}b`` ... are free for intermediate
-values), ``{t}`` the LLVM type of the first operand, ``{0} {1} {2}`` the operands, ``{fast}`` the
-fast-math flags.  A template that is a bare word is a function: ``llvm.sqrt`` an intrinsic,
-``tanh`` a function of the C library (``tanhf`` in single precision).
+to a template; ``u`` spells unsigned integers, where that differs.  ``{r}`` is the result register
+(``{r}a``, ``{r}b`` ... are free for intermediate values), ``{t}`` the LLVM type of the first
+operand, ``{0} {1} {2}`` the operands, ``{fast}`` the fast-math flags.  A template that is a bare
+word is a function: ``llvm.sqrt`` an intrinsic, ``tanh`` a function of the C library (``tanhf`` in
+single precision).
 """
 
 import math
@@ -20,16 +21,21 @@ from fractions import Fraction
 
 import numpy as np
 
-SCALARS = ("f64", "f32", "i64", "i32", "i8", "i1")
+SCALARS = ("f64", "f32", "i64", "i32", "i16", "i8", "u64", "u32", "u16", "u8", "i1")
 DTYPES = {
     "f64": np.dtype(np.float64),
     "f32": np.dtype(np.float32),
     "i64": np.dtype(np.int64),
     "i32": np.dtype(np.int32),
+    "i16": np.dtype(np.int16),
     "i8": np.dtype(np.int8),
+    "u64": np.dtype(np.uint64),
+    "u32": np.dtype(np.uint32),
+    "u16": np.dtype(np.uint16),
+    "u8": np.dtype(np.uint8),
     "i1": np.dtype(np.bool_),
 }
-KIND = {"f64": "f", "f32": "f", "i64": "i", "i32": "i", "i8": "i", "i1": "b"}
+KIND = {name: "b" if name == "i1" else "f" if name[0] == "f" else "i" for name in SCALARS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +99,26 @@ _row("div", 2, "f", np.divide, f="fdiv{fast} {t} {0}, {1}", symbol="/")
 _row("fma", 3, "f", _fma, f="llvm.fma")
 _row("neg", 1, "fi", np.negative, f="fneg {t} {0}", i="sub {t} 0, {0}")
 _row("abs", 1, "fi", np.absolute, f="llvm.fabs",
-     i="{r}a = icmp slt {t} {0}, 0\n{r}b = sub {t} 0, {0}\n{r} = select i1 {r}a, {t} {r}b, {t} {0}")
+     i="{r}a = icmp slt {t} {0}, 0\n{r}b = sub {t} 0, {0}\n{r} = select i1 {r}a, {t} {r}b, {t} {0}",
+     u="")
 _row("sign", 1, "fi", np.sign,
      f="{r}a = fcmp ogt {t} {0}, 0.0\n{r}b = fcmp olt {t} {0}, 0.0\n{r}c = fcmp uno {t} {0}, {0}\n"
        "{r}d = select i1 {r}c, {t} {0}, {t} 0.0\n{r}e = select i1 {r}b, {t} -1.0, {t} {r}d\n"
        "{r} = select i1 {r}a, {t} 1.0, {t} {r}e",
      i="{r}a = icmp sgt {t} {0}, 0\n{r}c = icmp slt {t} {0}, 0\n"
-       "{r}d = select i1 {r}c, {t} -1, {t} 0\n{r} = select i1 {r}a, {t} 1, {t} {r}d")
+       "{r}d = select i1 {r}c, {t} -1, {t} 0\n{r} = select i1 {r}a, {t} 1, {t} {r}d",
+     u="{r}a = icmp ne {t} {0}, 0\n{r} = select i1 {r}a, {t} 1, {t} 0")
 # NumPy's maximum and minimum hand on a NaN from either side.
 _row("max", 2, "fi", np.maximum,
      f="{r}a = fcmp ogt {t} {0}, {1}\n{r}b = fcmp uno {t} {0}, {0}\n{r}c = or i1 {r}a, {r}b\n"
        "{r} = select i1 {r}c, {t} {0}, {t} {1}",
-     i="{r}a = icmp sgt {t} {0}, {1}\n{r} = select i1 {r}a, {t} {0}, {t} {1}")
+     i="{r}a = icmp sgt {t} {0}, {1}\n{r} = select i1 {r}a, {t} {0}, {t} {1}",
+     u="{r}a = icmp ugt {t} {0}, {1}\n{r} = select i1 {r}a, {t} {0}, {t} {1}")
 _row("min", 2, "fi", np.minimum,
      f="{r}a = fcmp olt {t} {0}, {1}\n{r}b = fcmp uno {t} {0}, {0}\n{r}c = or i1 {r}a, {r}b\n"
        "{r} = select i1 {r}c, {t} {0}, {t} {1}",
-     i="{r}a = icmp slt {t} {0}, {1}\n{r} = select i1 {r}a, {t} {0}, {t} {1}")
+     i="{r}a = icmp slt {t} {0}, {1}\n{r} = select i1 {r}a, {t} {0}, {t} {1}",
+     u="{r}a = icmp ult {t} {0}, {1}\n{r} = select i1 {r}a, {t} {0}, {t} {1}")
 # Python's rules: the quotient is rounded down and the remainder has the sign of the divisor.
 # Integers: x // 0 == x % 0 == 0, as in NumPy; the division itself never sees 0 or -1, which trap.
 _FMOD = ("{r}a = frem {t} {0}, {1}\n{r}b = fcmp olt {t} {r}a, 0.0\n{r}c = fcmp olt {t} {1}, 0.0\n"
@@ -120,10 +130,12 @@ _IDIV = ("{r}a = icmp eq {t} {1}, 0\n{r}b = icmp eq {t} {1}, -1\n{r}c = or i1 {r
          "{r}d = select i1 {r}c, {t} 1, {t} {1}\n{r}e = srem {t} {0}, {r}d\n"
          "{r}f = xor {t} {r}e, {r}d\n{r}g = icmp slt {t} {r}f, 0\n{r}h = icmp ne {t} {r}e, 0\n"
          "{r}i = and i1 {r}g, {r}h\n")
+_UDIV = "{r}a = icmp eq {t} {1}, 0\n{r}b = select i1 {r}a, {t} 1, {t} {1}\n"
 _row("mod", 2, "fi", np.mod, symbol="%",
      f=_FMOD + "{r} = fadd {t} {r}m, -0.0",
      i=_IDIV + "{r}j = add {t} {r}e, {1}\n{r}k = select i1 {r}i, {t} {r}j, {t} {r}e\n"
-               "{r} = select i1 {r}c, {t} 0, {t} {r}k")
+               "{r} = select i1 {r}c, {t} 0, {t} {r}k",
+     u=_UDIV + "{r}c = urem {t} {0}, {r}b\n{r} = select i1 {r}a, {t} 0, {t} {r}c")
 _row("floordiv", 2, "fi", np.floor_divide, symbol="//",
      f=_FMOD +
        "{r}n = fsub {t} {0}, {r}a\n{r}o = fdiv {t} {r}n, {1}\n{r}p = fsub {t} {r}o, 1.0\n"
@@ -135,7 +147,8 @@ _row("floordiv", 2, "fi", np.floor_divide, symbol="//",
        "{r} = select i1 {r}ab, {t} {r}x, {t} {r}aa",
      i=_IDIV + "{r}j = sdiv {t} {0}, {r}d\n{r}k = sub {t} {r}j, 1\n"
                "{r}l = select i1 {r}i, {t} {r}k, {t} {r}j\n{r}m = sub {t} 0, {0}\n"
-               "{r}n = select i1 {r}b, {t} {r}m, {t} {r}l\n{r} = select i1 {r}a, {t} 0, {t} {r}n")
+               "{r}n = select i1 {r}b, {t} {r}m, {t} {r}l\n{r} = select i1 {r}a, {t} 0, {t} {r}n",
+     u=_UDIV + "{r}c = udiv {t} {0}, {r}b\n{r} = select i1 {r}a, {t} 0, {t} {r}c")
 
 # ---- functions -----------------------------------------------------------------------------------
 
@@ -171,14 +184,15 @@ for _name, _ufunc, _f, _i, _symbol in (
     _unsigned = _i.replace("s", "u", 1) if _i[0] == "s" else _i
     _row(_name, 2, "fib", _ufunc, "i1", symbol=_symbol,
          f="fcmp " + _f + " {t} {0}, {1}", i="icmp " + _i + " {t} {0}, {1}",
-         b="icmp " + _unsigned + " {t} {0}, {1}")
+         b="icmp " + _unsigned + " {t} {0}, {1}", u="icmp " + _unsigned + " {t} {0}, {1}")
 for _name, _ufunc, _symbol in (("and", np.bitwise_and, "&"), ("or", np.bitwise_or, "|"),
                                ("xor", np.bitwise_xor, "^")):
     _row(_name, 2, "ib", _ufunc, i=_name + " {t} {0}, {1}", b=_name + " {t} {0}, {1}",
          symbol=_symbol)
 _row("not", 1, "ib", np.invert, i="xor {t} {0}, -1", b="xor {t} {0}, true")
 _row("shl", 2, "i", np.left_shift, i="shl {t} {0}, {1}", symbol="<<")
-_row("shr", 2, "i", np.right_shift, i="ashr {t} {0}, {1}", symbol=">>")
+_row("shr", 2, "i", np.right_shift, i="ashr {t} {0}, {1}", u="lshr {t} {0}, {1}",
+     symbol=">>")
 _row("isnan", 1, "f", np.isnan, "i1", f="fcmp uno {t} {0}, {0}")
 _INF = "0x7FF0000000000000"
 _row("isfinite", 1, "f", np.isfinite, "i1",
@@ -196,7 +210,7 @@ _row("select", 3, "b", lambda c, x, y: x if c else y, like=1, b="select i1 {0}, 
 
 def _convert(dtype):
     """C's conversion; a float out of range saturates and NaN becomes 0, as LLVM's fptosi.sat."""
-    saturates = dtype.kind == "i"
+    saturates = dtype.kind in "iu"
     low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if saturates else (0, 0)
 
     def evaluate(x):
@@ -215,7 +229,7 @@ for _name in SCALARS:
 
 def conversion(source: str, target: str) -> str:
     """The LLVM instruction, as a template, that takes ``source`` to ``target``."""
-    width = {"f64": 64, "f32": 32, "i64": 64, "i32": 32, "i8": 8, "i1": 1}
+    width = {name: 8 * dtype.itemsize for name, dtype in DTYPES.items()}
     kinds = KIND[source] + KIND[target]
     if source == target:
         return ""
@@ -224,9 +238,14 @@ def conversion(source: str, target: str) -> str:
     if kinds == "ff":
         return "fpext {t} {0} to {u}" if target == "f64" else "fptrunc {t} {0} to {u}"
     if kinds == "fi":
-        return "call {u} @llvm.fptosi.sat." + target + ".{s}({t} {0})"
+        name = "llvm.fptoui.sat.i" if target[0] == "u" else "llvm.fptosi.sat.i"
+        return f"call {{u}} @{name}{width[target]}.{{s}}({{t}} {{0}})"
     if kinds[1] == "f":
-        return ("uitofp" if source == "i1" else "sitofp") + " {t} {0} to {u}"
+        return ("uitofp" if source in ("i1", "u64", "u32", "u16", "u8") else "sitofp") \
+            + " {t} {0} to {u}"
     if source == "i1":
         return "zext {t} {0} to {u}"
-    return ("sext" if width[target] > width[source] else "trunc") + " {t} {0} to {u}"
+    if width[target] == width[source]:
+        return ""
+    wider = "zext" if source[0] == "u" else "sext"
+    return (wider if width[target] > width[source] else "trunc") + " {t} {0} to {u}"

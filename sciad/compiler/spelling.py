@@ -5,9 +5,10 @@ import re
 import struct
 from functools import lru_cache
 
-from sciad.compiler.scalars import DTYPES, KIND, TABLE, conversion
+from sciad.compiler.scalars import DTYPES, KIND, SCALARS, TABLE, Row, conversion
 
-LLVM_TYPES = {"f64": "double", "f32": "float", "i64": "i64", "i32": "i32", "i8": "i8", "i1": "i1"}
+LLVM_TYPES = {"f64": "double", "f32": "float",
+              **{name: "i" + name[1:] for name in SCALARS if name[0] in "iu"}}
 STORED = {**LLVM_TYPES, "i1": "i8"}  # the type of a buffer's element
 _FAST = " reassoc arcp contract"
 
@@ -34,6 +35,13 @@ def _constant(value, type: str) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
+def _spelled(row: Row, source: str) -> str:
+    if not row.spell:
+        return conversion(source, row.result)
+    own = row.spell.get("u") if source[0] == "u" else None
+    return row.spell.get(KIND[source]) if own is None else own
+
+
 @lru_cache(maxsize=4096)
 def template(name: str, types: tuple[str, ...], fast: bool, fma: bool):
     """(format string over result and operands, function to declare or None) of an operation.
@@ -42,7 +50,7 @@ def template(name: str, types: tuple[str, ...], fast: bool, fma: bool):
     """
     source, t = types[0], LLVM_TYPES[types[0]]
     row = TABLE[name]
-    spelled = row.spell.get(KIND[source]) if row.spell else conversion(source, row.result)
+    spelled = _spelled(row, source)
     declared = None
     if spelled == "llvm.fma" and not fma:
         spelled = "{r}a = fmul {t} {0}, {1}\n{r} = fadd {t} {r}a, {2}"

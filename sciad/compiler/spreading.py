@@ -42,7 +42,7 @@ from sciad.compiler.nodes import (
     on_stack,
 )
 from sciad.compiler.outline import names_of
-from sciad.compiler.scalars import DTYPES
+from sciad.compiler.scalars import DTYPES, SCALARS
 
 LARGE = 2**19
 """Cost from which a loop is spread."""
@@ -59,7 +59,7 @@ ROWS = 16
 _CALL = 2**14  # what a call costs: solves of differential equations and the like
 _UNKNOWN = 16  # iterations of a loop whose number is not known
 _CHEAP = {"add", "sub", "mul", "fma", "neg", "abs", "max", "min", "select", "lt", "le", "gt", "ge",
-          "eq", "ne", "and", "or", "xor", "not", "f64", "f32", "i64", "i32", "i8", "i1", "shl",
+          "eq", "ne", "and", "or", "xor", "not", *SCALARS, "shl",
           "shr", "isnan", "isfinite", "isinf", "signbit", "copysign", "sign"}
 _MIDDLING = {"div", "sqrt", "floor", "ceil", "trunc", "rint"}
 

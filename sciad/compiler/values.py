@@ -18,12 +18,14 @@ import numpy as np
 from sciad.compiler import loops as ir
 from sciad.compiler.loops import Const, Expr, Name
 from sciad.compiler.ranges import Bounds, Cuts, bounds, parts
+from sciad.compiler.scalars import DTYPES
 from sciad.core.errors import SciadError
 from sciad.core.graph import Literal, Type
 
 SMALL = 16
 KINDS = {"float64": "f64", "float32": "f32", "int64": "i64", "int32": "i32", "bool": "i1",
-         "int8": "i8"}
+         "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32", "uint16": "u16",
+         "uint8": "u8"}
 
 
 class Unsupported(SciadError):
@@ -400,14 +402,21 @@ def _uniform(value: np.ndarray, first) -> bool:
 
 
 def _python(x, kind):
-    return bool(x) if kind == "i1" else int(x) if kind.startswith("i") else float(x)
+    return bool(x) if kind == "i1" else float(x) if kind[0] == "f" else int(x)
+
+
+def fits(value, kind: str) -> bool:
+    """Whether a number, cut to an integer, is one of a kind."""
+    limits = np.iinfo(DTYPES[kind])
+    return bool(limits.min <= value <= limits.max)
 
 
 def convert(expr: Expr, kind: str) -> Expr:
     """An expression in another type."""
     if expr.type == kind:
         return expr
-    if type(expr) is Const and (kind[0] == "f" or abs(expr.value) < 2**31):
+    if type(expr) is Const and (kind[0] == "f" or kind == "i1" and abs(expr.value) < 2**31
+                                or kind != "i1" and fits(expr.value, kind)):
         return Const(_python(expr.value, kind), kind)
     if kind == "i1":
         return expr.ne(0)
