@@ -22,6 +22,8 @@ import numpy as np
 from sciad.compiler.cuda import FAILED, OPTIONS
 from sciad.compiler.launches import Branch, Cycle, Library, Plan, Product, Repeat, plan
 from sciad.compiler.lower import Lowered, lower
+from sciad.compiler.lower_factor import UNROLL
+from sciad.compiler.lower_products import calls_blas
 from sciad.compiler.native import call_p, failure
 from sciad.compiler.nodes import Const, is_buffer
 from sciad.compiler.parts import real_dtype
@@ -44,10 +46,20 @@ LIBRARY = frozenset("""solve cholesky inv det slogdet lu qr eigh svd sort argsor
 LARGE = 16
 
 
+FACTORISATIONS = {"solve": UNROLL, "det": UNROLL, "slogdet": UNROLL, "cholesky": UNROLL,
+                  **dict.fromkeys(("qr", "eigh", "svd", "lstsq", "pinv", "cofactor",
+                                   "cofactor_change"), 0)}
+"""Factorisations, and up to which extent of a matrix they are written out."""
+
+
 def in_library(equation: Equation) -> bool:
     """Whether the array module shall evaluate an equation that has a native form."""
-    return equation.primitive.name in LIBRARY and any(
-        math.prod(atom.type.shape) > LARGE for atom in equation.inputs)
+    name, shapes = equation.primitive.name, [atom.type.shape for atom in equation.inputs]
+    if name == "matmul" and equation.outputs[0].type.dtype.kind == "f":
+        return calls_blas(*shapes[0][-2:], shapes[1][-1])
+    if name in FACTORISATIONS:
+        return max(shapes[0][-2:]) > FACTORISATIONS[name]
+    return name in LIBRARY and any(math.prod(shape) > LARGE for shape in shapes)
 
 
 def labels_of(kind: Type, names: Iterator[str]) -> list[str]:

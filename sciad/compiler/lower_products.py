@@ -41,6 +41,12 @@ def _mul(x, y):
     return x & y if x.type == "i1" else Op("mul", (x, y), fast=x.type[0] == "f")
 
 
+def calls_blas(rows: int, inner: int, columns: int) -> bool:
+    """Whether products of floats of these extents are left to BLAS."""
+    least = BLAS if min(rows, columns) > 1 else VECTOR
+    return rows * inner * columns >= least and max(rows, columns) > 1
+
+
 @lowering(products.matmul_p)
 def _matmul(em, step, a, b):
     out_shape, kind = step.out()
@@ -50,8 +56,7 @@ def _matmul(em, step, a, b):
         return [_unrolled(em, a, b, out_shape, kind)]
     a, b = _operand(em, a, kind), _operand(em, b, kind)
     out = em.buffer(out_shape, kind)
-    if kind in LETTER and work >= (BLAS if min(rows, columns) > 1 else VECTOR) \
-            and max(rows, columns) > 1:
+    if kind in LETTER and calls_blas(rows, inner, columns):
         _blas(em, a, b, out)
         return [out]
     with em.loops(out_shape[:-2]) as batch:

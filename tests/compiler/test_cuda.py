@@ -249,8 +249,8 @@ def shape_of(steps):
 
 
 @pytest.mark.parametrize("name, steps", [
-    ("chain", "G"), ("sum", "GGS"), ("layer", "PGGS"), ("gather", "G"), ("argmax", "L"),
-    ("vmap", "G"), ("small product", "GG"), ("batched product", "GG"), ("softmax", "GGGGGG"),
+    ("chain", "G"), ("sum", "GGS"), ("layer", "LGGS"), ("gather", "G"), ("argmax", "L"),
+    ("vmap", "G"), ("small product", "GGL"), ("batched product", "L"), ("softmax", "GGGG"),
     ("heat", "GRG"), ("while", "GSCSG"), ("scan over numbers", "S"), ("transform", "LG"),
 ])
 def test_how_programs_are_cut(name, steps):
