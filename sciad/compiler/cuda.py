@@ -45,6 +45,7 @@ from sciad.compiler.nodes import (
     is_buffer,
 )
 from sciad.compiler.scalars import DTYPES, KIND, TABLE
+from sciad.compiler.symbols import SPECIAL
 from sciad.compiler.values import Unsupported
 
 FAILED = 1 << 30
@@ -141,6 +142,10 @@ SPELLING: dict[str, dict[str, str]] = {
                           ("ne", "!="))},
 }
 """How CUDA spells the operations of `scalars.TABLE`, by the kind of the first operand."""
+
+OWN_FUNCTIONS = {f"{SPECIAL}erfc_d": "erfc", f"{SPECIAL}erf_d": "erf"}
+"""SciPy's functions, reached by pointer on the host, for which CUDA has its own; for the others
+the array module is called."""
 
 
 def c_type(type: str) -> str:
@@ -240,7 +245,7 @@ class Spelling:
             for product, other in (e.args, e.args[::-1]):
                 if type(product) is Op and product.name == "mul" and product.fast:
                     return self.op(Op("fma", (*product.args, other)))
-        spelled = SPELLING.get(e.name, {}).get(KIND[source])
+        spelled = SPELLING.get(OWN_FUNCTIONS.get(e.name, e.name), {}).get(KIND[source])
         if spelled is None:
             raise Unsupported(f"no device code for {e.name} of {source}")
         args = [self.expr(arg) for arg in e.args]
@@ -395,4 +400,5 @@ def module_text(kernels: Iterable[Kernel]) -> str:
 
 def unspelled() -> set[str]:
     """The operations of the table that have no CUDA form."""
-    return {name for name in TABLE if name not in SPELLING and name not in DTYPES}
+    return {name for name in TABLE if name not in SPELLING and name not in DTYPES
+            and not name.startswith(SPECIAL)}

@@ -21,7 +21,7 @@ import numpy as np
 
 from sciad.compiler.cuda import FAILED, OPTIONS
 from sciad.compiler.launches import Branch, Cycle, Library, Plan, Product, Repeat, plan
-from sciad.compiler.lower import Lowered, lower
+from sciad.compiler.lower import LOWERINGS, Lowered, lower
 from sciad.compiler.lower_factor import UNROLL
 from sciad.compiler.lower_products import calls_blas
 from sciad.compiler.native import call_p, failure
@@ -39,12 +39,9 @@ MOST_BLOCKS = 1 << 14
 UNKNOWN_BLOCKS = 1 << 10
 
 
-LIBRARY = frozenset("""solve cholesky inv det slogdet lu qr eigh svd sort argsort argmax argmin
-    cumsum cumprod cummax cummin searchsorted""".split())
-"""Primitives whose loops need one another: the array module has parallel forms of them."""
-
-LARGE = 16
-
+LIBRARY = {"argsort": 0, "argmax": 16, "argmin": 16, "cumsum": 16, "cumprod": 16}
+"""Primitives whose loops need one another, and the entries from which the array module, which has
+parallel forms of them, is asked."""
 
 FACTORISATIONS = {"solve": UNROLL, "det": UNROLL, "slogdet": UNROLL, "cholesky": UNROLL,
                   **dict.fromkeys(("qr", "eigh", "svd", "lstsq", "pinv", "cofactor",
@@ -59,7 +56,9 @@ def in_library(equation: Equation) -> bool:
         return calls_blas(*shapes[0][-2:], shapes[1][-1])
     if name in FACTORISATIONS:
         return max(shapes[0][-2:]) > FACTORISATIONS[name]
-    return name in LIBRARY and any(math.prod(shape) > LARGE for shape in shapes)
+    if getattr(LOWERINGS.get(equation.primitive), "by_pointer", False):
+        return True
+    return name in LIBRARY and any(math.prod(shape) > LIBRARY[name] for shape in shapes)
 
 
 def labels_of(kind: Type, names: Iterator[str]) -> list[str]:

@@ -129,6 +129,9 @@ def _flat(shape, indices) -> Expr:
     return place
 
 
+_pointed.by_pointer = _one_of_several.by_pointer = True  # type: ignore[attr-defined]
+
+
 # --- written out ----------------------------------------------------------------------------------
 
 
