@@ -182,7 +182,7 @@ class Array:
             return live._value
         if not has_data(live):
             plain(live, f"{name}(x)")
-        error = scipy_calls.refusal()
+        error = scipy_calls.refusal(floats=True)
         if error is not None:
             raise _refusal(live, error)
         function = numpy_function()
@@ -202,7 +202,7 @@ class Array:
         live = current(self)
         if is_plain(live):
             return np.array(live._value, dtype=dtype)
-        error = scipy_calls.refusal()
+        error = scipy_calls.refusal(floats=dtype is not None and np.dtype(dtype) != object)
         if error is not None:
             raise _refusal(live, error)
         if dtype is not None and np.dtype(dtype) != object:

@@ -58,6 +58,8 @@ class Site(NamedTuple):
 @functools.lru_cache(maxsize=1024)
 def site(code: CodeType, offset: int) -> Site:
     """The instruction of `code` at an offset (a frame's `f_lasti`)."""
+    while offset > 0 and dis.opname[code.co_code[offset]] == "CACHE":
+        offset -= 2  # where a call of a Python function leaves its caller
     opname = dis.opname[code.co_code[offset]] if offset >= 0 else ""
     if not opname.startswith(_TELLING):
         return Site(opname, "", False, None, None, ())
@@ -210,6 +212,71 @@ def numpy_function() -> str | None:
     while frame is not None and package(frame) == "numpy":
         name, frame = frame.f_code.co_name, frame.f_back
     return name
+
+
+# --- public names ---------------------------------------------------------------------------------
+
+
+def public_name(frame: FrameType) -> str | None:
+    """What users call the function of a library that a frame runs, or None if it is internal."""
+    module, function = running(frame)
+    first = frame.f_code.co_varnames[:1]
+    owner = frame.f_locals.get(first[0]) if first in (("self",), ("cls",)) else None
+    if owner is None:
+        return _exported(module, function)
+    owner = _owner_name(owner, package_of(module))
+    if owner is None or function.startswith("__"):
+        return owner
+    return None if function.startswith("_") else f"{owner}.{function}"
+
+
+def public_home(frame: FrameType) -> str:
+    """The innermost public package or module that holds the code of a frame."""
+    return _homes(running(frame)[0])[-1]
+
+
+def running(frame: FrameType) -> tuple[str, str]:
+    """Module and name of the function that runs; of a decorator's wrapper, what it wraps."""
+    for key in ("f", "fun"):
+        wrapped = frame.f_locals.get(key)
+        if frame.f_code.co_name == "wrapper" and callable(wrapped):
+            return wrapped.__module__, wrapped.__name__
+    return frame.f_globals.get("__name__", ""), frame.f_code.co_name
+
+
+def _owner_name(owner: Any, library: str) -> str | None:
+    """The public name of a class, or of its instance that a library has a name for."""
+    cls = owner if isinstance(owner, type) else type(owner)
+    for base in cls.__mro__:
+        if package_of(base.__module__) != library:
+            continue
+        home = _homes(base.__module__)[-1:]
+        for name, value in vars(sys.modules[home[0]]).items() if home else ():
+            if type(value) is cls and not isinstance(owner, type):
+                return f"{home[0]}.{name}"
+        known = _exported(base.__module__, base.__name__)
+        if known is not None:
+            return known
+    return None
+
+
+def _exported(module: str, name: str) -> str | None:
+    """The shortest public path to what a module defines under a name."""
+    if name.startswith("_"):
+        return None
+    own = getattr(sys.modules.get(module), name, Unknown)
+    homes = [home for home in _homes(module) if hasattr(sys.modules.get(home), name)]
+    same = [home for home in homes if getattr(sys.modules[home], name) is own]
+    if not same and _homes(module)[-1:] != homes[-1:]:
+        return None
+    return f"{(same or homes[-1:])[0]}.{name}" if homes else None
+
+
+def _homes(module: str) -> list[str]:
+    """The public packages and modules that a module lies in, outermost first."""
+    parts = module.split(".")
+    public = next((k for k, part in enumerate(parts) if part.startswith("_")), len(parts))
+    return [".".join(parts[:k]) for k in range(1, public + 1)]
 
 
 Step = tuple[FrameType, int, int]

@@ -31,6 +31,7 @@ from sciad.core.call_sites import (
     is_compiled_by,
     lookup,
     package,
+    public_name,
     site,
     spelled,
     steps,
@@ -149,10 +150,12 @@ def called(frame: FrameType, here: Site, inner: FrameType | None) -> str:
         return f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
     if inner is None:
         return "this operation"
+    known = public_name(inner)
+    if known is not None:
+        return known.replace("numpy", "np", 1)
     name = inner.f_code.co_name.lstrip("_")
-    home = next((m.__name__ for m in (np, np.linalg, np.fft) if hasattr(m, name)), "numpy")
-    home = home if package(inner) == "numpy" else package(inner)
-    return f"{home}.{name}".replace("numpy", "np", 1)
+    home = next((m.__name__ for m in (np, np.linalg, np.fft) if hasattr(m, name)), None)
+    return f"{home}.{name}".replace("numpy", "np", 1) if home else "this operation"
 
 
 def _over_objects(frame: FrameType, here: Site) -> bool:
@@ -169,22 +172,32 @@ def _is_array(x: Any) -> bool:
     return isinstance(x, np.ndarray) and x.dtype.hasobject
 
 
+_POLYNOMIAL = ("np.polyfit and np.roots (highest power first), or np.linalg.lstsq with the matrix "
+               "of the basis, for example np.polynomial.chebyshev.chebvander(t, degree)")
+_CURES = {
+    "np.polynomial": _POLYNOMIAL,
+    "np.nditer": "a loop over x.reshape(-1), or over np.ndindex(x.shape)",
+}
+"""What to write in place of functions of NumPy (or of a package) that call no protocol."""
+
 # --- errors of NumPy and SciPy --------------------------------------------------------------------
 
 _OF_OBJECTS = re.compile(
     r"not supported for the input types|dtype\('O'\)|object arrays? (are|is) not supported"
     r"|object dtype|dtype object|has no callable \w+ method|object has no attribute"
-    r"|data type '?object'?|array type dtype\(object\)|dtype=object|dtype\[object\]")
+    r"|data type '?object'?|array type dtype\(object\)|dtype=object|dtype\[object\]"
+    r"|(array|data) type not supported|unsupported data types|input type .* not supported"
+    r"|REFS_OK")
 _OF_TYPE = re.compile(r"argument \d+ of type ([\w.]+)|^'([\w.]+)' object has no attribute")
-_NUMBERS = ("Array", "bool", "int", "float", "complex")
+_NUMBERS = ("Array", "bool", "int", "float", "complex", "numpy.dtypes.ObjectDType")
+_ERRORS = (TypeError, AttributeError, ValueError, RuntimeError)
 _OUTPUT = re.compile(r"output.* from dtype\('O'\)")
 _UFUNC = re.compile(r"ufunc '(\w+)'")
 
 
 def explained(error: BaseException | None, traceback: TracebackType | None) -> SciadError | None:
     """What an error of NumPy's or SciPy's about an array of Arrays means, or None if it is none."""
-    if not isinstance(error, (TypeError, AttributeError, ValueError)) or isinstance(
-            error, SciadError):
+    if not isinstance(error, _ERRORS) or isinstance(error, SciadError):
         return None
     text = str(error)
     frames = steps(traceback)
@@ -197,19 +210,22 @@ def explained(error: BaseException | None, traceback: TracebackType | None) -> S
     if user is None or not about or package(user[0]) == "sciad" or not _shown(inner, user):
         return None
     place = f" (at {user[0].f_code.co_filename}:{user[2]})"
-    scipys = scipy_calls.refusal_of([frame for frame, _, _ in reversed(inner)], place)
+    library = [frame for frame, _, _ in reversed(inner) if package(frame) == "scipy"]
+    scipys = scipy_calls.refusal_of(library, place)
     if scipys is not None:
         return type(scipys)(f"{scipys}; {PACKED}")
+    if library:
+        return scipy_calls.refusal_of(library, place, floats=True)
     if _OUTPUT.search(text) and not inner:
         return LostGradientError(
             "an in-place operation would write followed numbers into a plain array"
             f"{place}; instead of `a += x` write `a = a + x`, or make a by `from sciad import "
             "numpy as np`")
     operation = _operation(text, inner, user)
-    if operation.startswith("scipy.") and not operation.startswith("scipy.special."):
-        return DTypeError(
-            f"{operation} works on plain numbers only, and was given followed ones{place}; write "
-            "its formula in NumPy functions, or state its derivative by sciad.custom_rule")
+    cure = next((_CURES[name] for name in _CURES if operation.startswith(name)), None)
+    if cure is not None:
+        return DTypeError(f"{operation} takes plain numbers only, and was given followed ones"
+                          f"{place}; use {cure}")
     return DTypeError(f"{operation} takes no array of objects, and np.array([...]) of followed "
                       f"numbers is one{place}; {PACKED}")
 

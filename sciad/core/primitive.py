@@ -13,7 +13,7 @@ import numpy as np
 
 from sciad.core.array import Array, current
 from sciad.core.backend import KINDS, evaluate, is_array
-from sciad.core.errors import LostGradientError, NoRuleError, RecordError, at_line
+from sciad.core.errors import LostGradientError, NoRuleError, RecordError, SciadError, at_line
 from sciad.core.numbers import Numbers, adopt, as_their_numbers
 from sciad.core.object_arrays import explained
 from sciad.core.patterns import DENSE, MOVES, ids, through, union
@@ -104,8 +104,9 @@ class Interpreter:
             # ``np.ones(n)``, and C code that calls back
             if isinstance(error.__cause__, (LostGradientError, NoRuleError, RecordError)):
                 raise error.__cause__.with_traceback(traceback) from None
-            if self.refusal is not None and error.__cause__ is None:
-                raise self.refusal from error
+        if self.refusal is not None and error.__cause__ is None and (
+                issubclass(kind, Exception) and not issubclass(kind, SciadError)):
+            raise self.refusal from error  # what compiled code made of it
         clearer = explained(error, traceback)
         if clearer is not None:
             raise clearer from error

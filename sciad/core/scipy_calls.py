@@ -1,14 +1,19 @@
-"""SciPy functions that work on NumPy's numbers alone, called on Arrays: a clear error.
+"""Functions of SciPy and `statistics` that compute on plain numbers, called on Arrays: a clear
+error.
 
-They have no hook like NumPy's protocols, and ask for a plain array; an array of objects would only
-fail deep inside. Other functions of SciPy run on such arrays as they are, and differentiate.
+They have no hook like NumPy's protocols, and ask for plain arrays or floats. What runs on arrays of
+objects as it is differentiates; of the rest, some would only fail deep inside (`COMPILED`), and
+others ask for floats themselves. The error names the function that the program called, and what to
+write in its place.
 """
 
+import importlib
 import sys
 from types import FrameType
 
 import numpy as np
 
+from sciad.core.call_sites import package, public_home, public_name, running
 from sciad.core.errors import NoRuleError
 
 COMPILED = {
@@ -20,60 +25,104 @@ COMPILED = {
 
 ALLOWED = frozenset({"softmax", "sinc"})
 
+OWN: dict[str, str] = {}
+"""Packages of sciad that stand for SciPy's; filled by `sciad.numpy`."""
 
-def refusal() -> NoRuleError | None:
-    """The error, if the data of an Array is asked for by one of these functions."""
+LIBRARIES = ("scipy", "statistics")
+
+_RULE = "state its derivative by sciad.custom_rule"
+_SOLUTION = ("it outside the transform, and state the derivative of the solution by "
+             "sciad.custom_rule (the implicit function theorem)")
+
+CURES = {
+    "scipy.integrate": "fixed nodes (t, w = np.polynomial.legendre.leggauss(n); "
+                       f"np.sum(w * f(t))), np.trapezoid, or {_RULE}",
+    "scipy.integrate.solve_ivp": "sciad.ode.solve_ivp, which takes the same arguments",
+    "scipy.integrate.odeint": "sciad.ode.solve_ivp",
+    "scipy.integrate.ode": "sciad.ode.solve_ivp",
+    "scipy.integrate.RK": "sciad.ode.solve_ivp",
+    "scipy.interpolate": f"np.interp, np.linalg.solve for a spline's coefficients, or {_RULE}",
+    "scipy.ndimage": f"np.convolve, np.roll and slices, or {_RULE}",
+    "scipy.optimize": _SOLUTION,
+    "scipy.optimize.curve_fit": f"sciad.optimize.least_squares for a fit, or {_SOLUTION}",
+    "scipy.optimize.least_squares": f"sciad.optimize.least_squares for a fit, or {_SOLUTION}",
+    "scipy.signal": f"np.convolve and np.fft, or {_RULE}",
+    "scipy.signal.lfilter": f"np.convolve, sciad.scan for a recursive filter, or {_RULE}",
+    "scipy.sparse": f"S.toarray() in place of a sparse matrix S, or {_RULE}",
+    "scipy.spatial.distance": f"np.linalg.norm(a[:, None] - b, axis=-1), or {_RULE}",
+    "scipy.stats": f"the formula, in the functions of NumPy and sciad.special, or {_RULE}",
+    "statistics.fmean": "np.mean",
+    "statistics.pstdev": "np.std",
+    "statistics.pvariance": "np.var",
+    "statistics.stdev": "np.std(x, ddof=1)",
+    "statistics.variance": "np.var(x, ddof=1)",
+}
+"""What to write in place of a function, or of any of a package: the longest prefix counts."""
+
+_ELSE = "sciad.stop_gradient(x) if its derivative is not needed"
+
+
+def refusal(floats: bool = False) -> NoRuleError | None:
+    """The error, if one of these functions asks for the data of an Array (`floats`: as floats)."""
     frame = sys._getframe(2)
     while frame is not None and _module(frame).startswith(("numpy", "sciad.core.array")):
         frame = frame.f_back
     inner = []
-    while frame is not None and _module(frame).startswith("scipy."):
+    while frame is not None and package(frame) in LIBRARIES:
         inner.append(frame)
         frame = frame.f_back
     place = f" (at {frame.f_code.co_filename}:{frame.f_lineno})" if frame is not None else ""
-    return refusal_of(inner, place)
+    return refusal_of(inner, place, floats)
 
 
-def refusal_of(frames: list[FrameType], place: str) -> NoRuleError | None:
-    """The error, if the outermost function of SciPy among `frames` (innermost first) is one of
-    these; `place` tells the program's line."""
-    package, name = None, ""
+def refusal_of(frames: list[FrameType], place: str, floats: bool = False) -> NoRuleError | None:
+    """The error, if `frames` (innermost first) run compiled code of SciPy, or if they need
+    `floats`; `place` tells the program's line."""
+    compiled, allowed = None, False
     for frame in frames:
-        module, function = _called(frame)
-        found = _home(module)
-        if found is not None and hasattr(sys.modules.get(found), function):
-            package, name = found, function
-    if package is None or name in ALLOWED:
+        module, function = running(frame)
+        package_name = compiled_in(module)
+        if package_name is not None and hasattr(sys.modules.get(package_name), function):
+            compiled, allowed = f"{package_name}.{function}", function in ALLOWED
+    if not frames or (compiled is None or allowed) and not floats:
         return None
-    return NoRuleError(f"{package}.{name} takes no differentiated values{place}; use "
-                       f"{_cure(package, name)}")
+    names = [name for frame in frames if (name := public_name(frame)) is not None]
+    name = names[-1] if names else compiled or f"a function of {public_home(frames[-1])}"
+    return NoRuleError(f"{name} takes no differentiated values{place}; use {cure(name)}")
 
 
 def _module(frame: FrameType) -> str:
     return frame.f_globals.get("__name__", "")
 
 
-def _called(frame: FrameType) -> tuple[str, str]:
-    """Module and name of the function that runs; of a decorator's wrapper, what it wraps."""
-    for key in ("f", "fun"):
-        wrapped = frame.f_locals.get(key)
-        if frame.f_code.co_name == "wrapper" and callable(wrapped):
-            return wrapped.__module__, wrapped.__name__
-    return _module(frame), frame.f_code.co_name
-
-
-def _home(module: str) -> str | None:
+def compiled_in(module: str) -> str | None:
     """The package in `COMPILED` that a module belongs to."""
-    for package, parts in COMPILED.items():
-        if module.startswith(tuple(f"{package}.{part}" for part in parts)):
-            return package
+    for name, parts in COMPILED.items():
+        if module.startswith(tuple(f"{name}.{part}" for part in parts)):
+            return name
     return None
 
 
-def _cure(package: str, name: str) -> str:
-    if package == "scipy.special":
-        return f"sciad.special.{name}, if it stands there"
-    own, text = (np.fft, "np.fft") if package == "scipy.fft" else (np.linalg, "np.linalg")
-    if hasattr(own, name):
-        return f"{text}.{name}"
-    return f"the functions of {text}, or sciad.stop_gradient(x) if its derivative is not needed"
+def cure(name: str) -> str:
+    """What to write in place of a function."""
+    home, _, function = name.rpartition(".")
+    known = [prefix for prefix in CURES if name.startswith(prefix)]
+    if known:
+        return f"{CURES[max(known, key=len)]}, or {_ELSE}"
+    if home == "scipy.special":
+        return _special(function)
+    own, text = _NUMPY.get(home, (None, "NumPy"))
+    if hasattr(own, function):
+        return f"{text}.{function}"
+    return f"the functions of {text}, or {_RULE}, or {_ELSE}"
+
+
+_NUMPY = {"scipy.fft": (np.fft, "np.fft"), "scipy.linalg": (np.linalg, "np.linalg"),
+          "statistics": (np, "np")}
+
+
+def _special(function: str) -> str:
+    own = OWN["scipy.special"]
+    if hasattr(importlib.import_module(own), function):
+        return f"{own}.{function}"
+    return f"its formula in the functions of {own}, or {_RULE}, or {_ELSE}"

@@ -6,6 +6,7 @@ import numpy as np
 
 from sciad.core.array import LATE_RULES, UFUNCS, Array, plain
 from sciad.core.primitive import Primitive, bind
+from sciad.core.scipy_calls import OWN
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import bits, functions, products, reduce
 from sciad.ops import elementwise as e
@@ -171,5 +172,6 @@ def _method(rule):
 
 
 _install_ufuncs()
+OWN["scipy.special"] = "sciad.special"
 LATE_RULES.update({"scipy.special": "sciad.special", "scipy.special._ufuncs": "sciad.special",
                    "scipy.special._special_ufuncs": "sciad.special"})

@@ -257,10 +257,3 @@ def test_write_into_a_plain_array_raises_also_if_swallowed(write):
             sciad.grad(program)(X)
         with pytest.raises(LostGradientError, match=r"test_never_silent\.py:\d+"):
             sciad.jvp(program, (X,), (X,))
-
-
-def test_refusal_inside_c_code_that_calls_back_is_what_the_user_sees():
-    """`brentq` calls the function from C, where an error becomes a SystemError."""
-    optimize = pytest.importorskip("scipy.optimize")
-    with pytest.raises(LostGradientError, match=r"float\(x\) would drop"):
-        sciad.grad(lambda x: optimize.brentq(lambda t: x[0] - t, 0.0, 5.0))(X)

@@ -5,6 +5,7 @@ becomes a branch for each entry while recording.
 """
 
 import bisect
+import dis
 import functools
 import heapq
 import operator
@@ -124,6 +125,35 @@ def test_what_takes_floats_alone_names_itself_the_line_and_the_fix(name):
         sciad.grad(lambda x: weighed(operation(x)))(X)
     assert name in str(caught.value)
     assert f"{__file__}:{operation.__code__.co_firstlineno}" in str(caught.value)
+
+
+NO_PROTOCOL = {
+    r"np\.polynomial\.chebyshev\.chebfit .*np\.linalg\.lstsq":
+        lambda x: np.polynomial.chebyshev.chebfit([0.0, 1.0], x, 1),
+    r"np\.polynomial\.polynomial\.polyroots .*np\.roots":
+        lambda x: np.polynomial.polynomial.polyroots(np.append(x, 1.0)),
+    r"np\.polynomial\.Polynomial\.fit .*np\.polyfit":
+        lambda x: np.polynomial.Polynomial.fit([0.0, 1.0], x, 1).coef,
+    r"np\.polynomial\.Polynomial\.roots .*np\.roots":
+        lambda x: np.polynomial.Polynomial([x[0], 0.0, x[1]]).roots(),
+    r"np\.nditer .*x\.reshape": lambda x: [y for y in np.nditer(x)],
+}
+
+
+@pytest.mark.parametrize("message", NO_PROTOCOL)
+def test_functions_of_numpy_that_call_no_protocol(message):
+    with pytest.raises(DTypeError, match="^" + message) as caught:
+        sciad.grad(NO_PROTOCOL[message])(X)
+    line = NO_PROTOCOL[message].__code__.co_firstlineno
+    assert f"{__file__}:{line}" in str(caught.value)
+
+
+def test_their_cures_work():
+    t = np.array([0.0, 0.4, 1.0])
+    basis = np.polynomial.chebyshev.chebvander(t, 1)
+    for cure in (lambda v: np.polyfit(t, v, 1), np.roots,
+                 lambda v: np.linalg.lstsq(basis, v, rcond=None)[0]):
+        sciad.check_grads(cure, (np.array([1.0, 3.0, 0.5]),))
 
 
 def test_the_error_is_the_same_in_each_transform_and_keeps_the_one_of_numpy():
@@ -331,7 +361,7 @@ def test_packed_arrays_are_recorded_whole():
 
 def _sites(function, prefix):
     code = function.__code__
-    found = [site(code, offset) for offset in range(0, len(code.co_code), 2)]
+    found = [site(code, instruction.offset) for instruction in dis.get_instructions(code)]
     return [here for here in found if here.opname.startswith(prefix)]
 
 
