@@ -32,7 +32,16 @@ from sciad.compiler.lower_elementwise import apply
 from sciad.compiler.scalars import TABLE, Row
 from sciad.compiler.values import Buffer, Emitter, Unsupported, convert, index
 from sciad.core.rules import Elementwise
-from sciad.ops import bessel, distributions, elliptic, functions, incomplete, oscillation, special
+from sciad.ops import (
+    bessel,
+    carlson,
+    distributions,
+    elliptic,
+    functions,
+    incomplete,
+    oscillation,
+    special,
+)
 
 _LOG2E = 1.0 / log(2.0)
 
@@ -47,7 +56,7 @@ _C_TYPES = {"d": "double", "f": "float", "p": "i64"}
 
 def _ufuncs() -> list[Elementwise]:
     """The operations that are ufuncs of SciPy's."""
-    modules = (special, bessel, distributions, elliptic, incomplete, oscillation)
+    modules = (special, bessel, carlson, distributions, elliptic, incomplete, oscillation)
     return list({p: p for module in modules for p in vars(module).values()
                  if isinstance(p, Elementwise) and isinstance(p.fun, np.ufunc)
                  and getattr(sp, p.fun.__name__, None) is p.fun})

@@ -33,7 +33,7 @@ from sciad.ops.incomplete import (
     gammainccinv,
     gammaincinv,
 )
-from sciad.ops.special import declare, ellipk, erf, gammaln, hyp1f1, no_rule, psi, whole, wofz
+from sciad.ops.special import declare, ellipk, erf, gammaln, hyp1f1, psi, whole, wofz
 
 ROOT_2PI = float(np.sqrt(2.0 * np.pi))
 
@@ -186,9 +186,3 @@ def pseudo_huber(delta, r):
 def agm(a, b):
     """pi (a + b) / 4 K(m), m = ((a - b) / (a + b))^2 (DLMF 19.8.6)."""
     return 0.25 * np.pi * (a + b) / ellipk(((a - b) / (a + b)) ** 2)
-
-
-elliprf = declare("elliprf", lambda y, a, b, c: elliprd(b, c, a) * (-1.0 / 6.0),
-                  lambda y, a, b, c: elliprd(a, c, b) * (-1.0 / 6.0),
-                  lambda y, a, b, c: elliprd(a, b, c) * (-1.0 / 6.0))
-elliprd = declare("elliprd", *(no_rule("elliprd", name) for name in "xyz"))

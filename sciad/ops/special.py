@@ -219,3 +219,16 @@ eval_genlaguerre = _polynomial(
 eval_laguerre = _polynomial(
     "eval_laguerre",
     lambda y, n, x: _some(n) * -1.0 * eval_genlaguerre(_less(n), 1.0, x))
+
+
+def eval_sh_jacobi(n, p, q, x):
+    """By a Jacobi polynomial of 2x - 1 (DLMF 18.1.2)."""
+    return eval_jacobi(n, p - q, q - 1.0, 2.0 * x - 1.0) / binom(2.0 * n + p - 1.0, n)
+
+
+def _associated_slope(y, m, v, x):
+    """DLMF 14.10.5; NaN at x = 1 and -1, which are singular for odd m."""
+    return ((m - v - 1.0) * lpmv(m, v + 1.0, x) + (v + 1.0) * x * y) / (1.0 - x * x)
+
+
+lpmv = declare("lpmv", no_rule("lpmv", "m"), no_rule("lpmv", "v"), _associated_slope)

@@ -8,7 +8,16 @@ from scipy import special as sp
 from sciad.core.array import UFUNCS, Array
 from sciad.core.backend import on_any_device
 from sciad.core.rules import Elementwise
-from sciad.ops import bessel, distributions, elementwise, elliptic, incomplete, oscillation, special
+from sciad.ops import (
+    bessel,
+    carlson,
+    distributions,
+    elementwise,
+    elliptic,
+    incomplete,
+    oscillation,
+    special,
+)
 from sciad.ops import functions as elementary
 from sciad.ops.functions import require_real
 from sciad.ops.operators import pack_plain
@@ -43,7 +52,9 @@ def _composed(original: np.ufunc, function):
         args = [operand(x) for x in args]
         if not takes_complex:
             require_real(name, *args)
-        dtype = np.result_type(*(x.dtype for x in args if hasattr(x, "dtype")))
+        kinds = [np.dtype(x.dtype.char.lower()) if x.dtype.kind == "c" else x.dtype
+                 for x in args if hasattr(x, "dtype")]
+        dtype = np.result_type(*kinds)
         return function(*(np.asarray(x, dtype)[()] if type(x) is float else x for x in args))
 
     UFUNCS[original] = rule
@@ -146,8 +157,11 @@ ellipkm1 = _public(special.ellipkm1)
 ellipe = _public(special.ellipe)
 ellipkinc = _public(elliptic.ellipkinc)
 ellipeinc = _public(elliptic.ellipeinc)
-elliprf = _public(distributions.elliprf)
-elliprd = _public(distributions.elliprd)
+elliprc = _public(carlson.elliprc)
+elliprd = _public(carlson.elliprd)
+elliprf = _public(carlson.elliprf)
+elliprg = _public(carlson.elliprg)
+elliprj = _public(carlson.elliprj)
 agm = _composed(sp.agm, distributions.agm)
 
 eval_jacobi = _public(special.eval_jacobi)
@@ -157,6 +171,7 @@ eval_chebyt = _public(special.eval_chebyt)
 eval_chebyu = _public(special.eval_chebyu)
 eval_hermite = _public(special.eval_hermite)
 eval_hermitenorm = _public(special.eval_hermitenorm)
+eval_sh_jacobi = _composed(sp.eval_sh_jacobi, special.eval_sh_jacobi)
 eval_genlaguerre = _public(special.eval_genlaguerre)
 eval_laguerre = _public(special.eval_laguerre)
 eval_chebyc = _composed(sp.eval_chebyc, lambda n, x: 2.0 * special.eval_chebyt(n, 0.5 * x))
@@ -167,6 +182,7 @@ eval_sh_chebyu = _composed(sp.eval_sh_chebyu,
                            lambda n, x: special.eval_chebyu(n, 2.0 * x - 1.0))
 eval_sh_legendre = _composed(sp.eval_sh_legendre,
                              lambda n, x: special.eval_legendre(n, 2.0 * x - 1.0))
+lpmv = _public(special.lpmv)
 
 airy = _composed(sp.airy, oscillation.airy)
 fresnel = _composed(sp.fresnel, oscillation.fresnel)

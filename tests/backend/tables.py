@@ -10,17 +10,18 @@ from sciad.core.errors import DTypeError, NoRuleError
 from tests.ops.cases import Case
 
 CUPY_LACKS = frozenset("""
-    betaincc betainccinv dawsn ellipe elliprf erfi eval_chebyt eval_chebyu eval_gegenbauer
-    eval_genlaguerre eval_hermite eval_hermitenorm eval_jacobi eval_laguerre eval_legendre hankel1
-    hankel1e hankel2 hankel2e hyp0f1 hyp1f1 hyp2f1 iv ive jv jve kn kv kve modstruve ndtri_exp
-    elliprd owens_t powm1 spacing spence stdtr stdtrit struve wofz wrightomega yv yve
+    betaincc betainccinv dawsn ellipe elliprc elliprd elliprf elliprg elliprj erfi eval_chebyt
+    eval_chebyu eval_gegenbauer eval_genlaguerre eval_hermite eval_hermitenorm eval_jacobi
+    eval_laguerre eval_legendre hankel1 hankel1e hankel2 hankel2e hyp0f1 hyp1f1 hyp2f1 iv ive jv
+    jve kn kv kve modstruve ndtri_exp owens_t powm1 spacing spence stdtr stdtrit struve wofz
+    wrightomega yv yve
 """.split())
 """Functions of NumPy and SciPy that CuPy does not have, whether a case calls them or the
 derivative of one that CuPy has needs them (that of j1 by x needs jv, say)."""
 
 HOST_CODE = frozenset("""
-    airy_ai betainc_a betainc_b complex_zeta elliptic_moment fresnel_s gammainc_a sine_integral
-    sinh_integral spherical_in spherical_jn spherical_kn spherical_yn
+    airy_ai betainc_a betainc_b carlson_integral complex_zeta elliptic_moment fresnel_s gammainc_a
+    sine_integral sinh_integral spherical_in spherical_jn spherical_kn spherical_yn
 """.split())
 """Operations of sciad's own that are integrals or series computed by NumPy code."""
 

@@ -204,6 +204,25 @@ def _oscillation():
     yield Case("spherical_jn at zero", lambda x: special.spherical_jn(0, x), (np.zeros(1),))
 
 
+def _carlson():
+    back = POINTS[::-1].copy()
+    for f in [sp.elliprf, sp.elliprd, sp.elliprg]:
+        yield Case(f.__name__, f, (POINTS, back, INNER))
+        yield Case(f"{f.__name__} together", lambda x, f=f: f(x, x, 1.0) + f(1.0, x, x),
+                   (np.array([1.0, 0.4]),))
+        yield Case(f"{f.__name__}(0,)", f, (POINTS[:0], back[:0], INNER[:0]))
+    for f in [sp.elliprf, sp.elliprd, sp.elliprg, sp.elliprc, sp.elliprj]:
+        args = [POINTS, back, INNER, POINTS + 0.3][-f.nin:]
+        yield Case(f"{f.__name__}[f32]", f, tuple(x.astype(np.float32) for x in args), 1)
+        yield Case(f"{f.__name__}[c128]", f,
+                   tuple(x * (1.0 + 0.2j) - 0.1j * k for k, x in enumerate(args)), 1)
+    yield Case("elliprc", sp.elliprc, (POINTS, back))
+    yield Case("elliprc principal", sp.elliprc, (POINTS, -back))
+    yield Case("elliprj", sp.elliprj, (POINTS, back, INNER, back))
+    yield Case("elliprj principal", sp.elliprj, (POINTS, back, INNER, -back))
+    yield Case("elliprg complete", lambda y: sp.elliprg(0.0, y, 1.0), (POINTS,))
+
+
 def _small():
     back = POINTS[::-1].copy()
     for f in [sp.exprel, sp.cbrt, sp.exp2, sp.expm1, sp.log1p]:
@@ -220,8 +239,7 @@ def _small():
     for f in [sp.huber, sp.pseudo_huber]:
         yield Case(f.__name__, f, (back, POINTS - 1.0))
     yield Case("radian", sp.radian, (POINTS, back, INNER))
-    yield Case("elliprf", sp.elliprf, (POINTS, back, INNER), 1)
-    yield Case("elliprd", lambda x: x * sp.elliprd(POINTS, back, INNER), (POINTS,))
+    yield from _carlson()
     yield Case("agm", sp.agm, (POINTS, back))
     yield Case("comb", lambda n: special.comb(n, 2), (POINTS + 3.0,))
     yield Case("comb with repetition", lambda n: special.comb(n, 2.5, repetition=True), (POINTS,))
@@ -230,6 +248,10 @@ def _small():
     for f in [sp.eval_chebyc, sp.eval_chebys, sp.eval_sh_chebyt, sp.eval_sh_chebyu,
               sp.eval_sh_legendre]:
         yield Case(f"{f.__name__} 3", lambda x, f=f: f(3, x), (x,))
+    yield Case("eval_sh_jacobi 3", lambda x: sp.eval_sh_jacobi(3, 2.5, 1.5, x), (x,))
+    yield Case("eval_sh_jacobi 0", lambda x: sp.eval_sh_jacobi(0, 2.5, 1.5, x) * x, (x,))
+    for m, v in [(0, 3), (1, 2), (2, 2.5)]:
+        yield Case(f"lpmv {m} {v}", lambda x, m=m, v=v: sp.lpmv(m, v, x), (x - 0.3,))
     for f in [sp.psi, sp.loggamma]:
         yield Case(f"{f.__name__}[c128]", f, (complex_(3),))
         yield Case(f"{f.__name__} left[c128]", f, (complex_(3) - 4.0,))

@@ -125,3 +125,29 @@ def test_logsumexp_with_minus_infinity():
     out, slope = sciad.value_and_grad(lambda x: special.logsumexp(x))(np.array([0.0, -np.inf]))
     assert out == 0.0
     np.testing.assert_array_equal(slope, [1.0, 0.0])
+
+
+CARLSON = [(sp.elliprf, -0.5), (sp.elliprd, -1.5), (sp.elliprg, 0.5), (sp.elliprc, -0.5),
+           (sp.elliprj, -1.5)]
+
+
+@pytest.mark.parametrize("place", range(len(CARLSON)))
+@pytest.mark.parametrize("z", [(1.0, 1.0, 1.0, 1.0), (1e-9, 2.0, 3e7, 0.4), (0.3, 0.3, 5.0, 5.0),
+                               (2.0, 1e-12, 1.0, 1e12), (1.0, 2.0, 3.0, -0.7)])
+def test_carlson_integrals_are_homogeneous(place, z):
+    """Euler: sum_j z_j dR/dz_j = degree R, wherever arguments meet or lie far apart."""
+    function, degree = CARLSON[place]
+    z = z[-function.nin:]
+    if z[-1] < 0 and function not in (sp.elliprc, sp.elliprj):
+        pytest.skip("the function needs positive arguments")
+    slopes = grad(function, tuple(range(len(z))))(*z)
+    terms = np.array(z) * slopes
+    np.testing.assert_allclose(np.sum(terms), degree * function(*z), rtol=0,
+                               atol=1e-12 * np.max(np.abs(terms)))
+
+
+def test_carlson_integrals_at_zero():
+    assert grad(lambda x: sp.elliprf(x, 1.0, 2.0))(0.0) == -np.inf
+    assert grad(lambda x: sp.elliprd(x, 1.0, 2.0))(0.0) == -np.inf
+    np.testing.assert_allclose(grad(lambda x: sp.elliprg(x, 1.0, 2.0))(0.0),
+                               sp.elliprf(0.0, 1.0, 2.0) / 4, rtol=1e-14)
