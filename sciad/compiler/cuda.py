@@ -80,6 +80,9 @@ HELPER T mod_(T a, T b) {
     T r = a % b;
     return r != (T)0 && (r < (T)0) != (b < (T)0) ? (T)(r + b) : r;
 }
+HELPER T rest_(T a, T b) {
+    return b == (T)0 || b == (T)-1 && (T)-1 < (T)0 ? (T)0 : (T)(a % b);
+}
 HELPER T floordiv_(T a, T b) {
     if (b == (T)0) return (T)0;
     if (b == (T)-1 && (T)-1 < (T)0) return neg_(a);
@@ -112,7 +115,7 @@ static __device__ inline void add_to_(ll* x, ll v) { atomicAdd((ull*)x, (ull)v);
 """.replace("FAILED_", str(FAILED))
 
 _MATH = ("exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh "
-         "acosh atanh cbrt erf erfc pow atan2 hypot fmod nextafter sqrt floor ceil trunc rint "
+         "acosh atanh cbrt erf erfc pow atan2 hypot nextafter sqrt floor ceil trunc rint "
          "copysign lgamma tgamma fma").split()
 SPELLING: dict[str, dict[str, str]] = {
     **{name: {"f": f"{name}{{s}}({{args}})"} for name in _MATH},
@@ -126,6 +129,7 @@ SPELLING: dict[str, dict[str, str]] = {
     "max": {"f": "max_({0}, {1})", "i": "max_({0}, {1})"},
     "min": {"f": "min_({0}, {1})", "i": "min_({0}, {1})"},
     "mod": {"f": "fmod_({0}, {1})", "i": "mod_({0}, {1})"},
+    "fmod": {"f": "fmod{s}({0}, {1})", "i": "rest_({0}, {1})"},
     "floordiv": {"f": "ffloordiv_({0}, {1})", "i": "floordiv_({0}, {1})"},
     "not": {"i": "({t})~{0}", "b": "!{0}"},
     "shl": {"i": "shl_({0}, {1})"},

@@ -42,7 +42,7 @@ SAME_NAME = {
     e.arctan2: "atan2", e.hypot: "hypot", e.sign: "sign", e.floor: "floor", e.ceil: "ceil",
     e.trunc: "trunc", e.rint: "rint", e.absolute: "abs", e.maximum: "max", e.minimum: "min",
     functions.arcsinh: "asinh", functions.arccosh: "acosh", functions.arctanh: "atanh",
-    functions.cbrt: "cbrt", functions.copysign: "copysign",
+    functions.cbrt: "cbrt", functions.copysign: "copysign", functions.fmod: "fmod",
 }
 COMPARISONS = {
     e.less: "lt", e.less_equal: "le", e.greater: "gt", e.greater_equal: "ge", e.equal: "eq",

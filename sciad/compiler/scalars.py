@@ -136,6 +136,9 @@ _row("mod", 2, "fi", np.mod, symbol="%",
      i=_IDIV + "{r}j = add {t} {r}e, {1}\n{r}k = select i1 {r}i, {t} {r}j, {t} {r}e\n"
                "{r} = select i1 {r}c, {t} 0, {t} {r}k",
      u=_UDIV + "{r}c = urem {t} {0}, {r}b\n{r} = select i1 {r}a, {t} 0, {t} {r}c")
+_row("fmod", 2, "fi", np.fmod, f="fmod",  # the remainder of C, which has the sign of the dividend
+     i=_IDIV + "{r} = select i1 {r}c, {t} 0, {t} {r}e",
+     u=_UDIV + "{r}c = urem {t} {0}, {r}b\n{r} = select i1 {r}a, {t} 0, {t} {r}c")
 _row("floordiv", 2, "fi", np.floor_divide, symbol="//",
      f=_FMOD +
        "{r}n = fsub {t} {0}, {r}a\n{r}o = fdiv {t} {r}n, {1}\n{r}p = fsub {t} {r}o, 1.0\n"
@@ -163,7 +166,7 @@ for _name, _ufunc in {
 }.items():
     _row(_name, 1, "f", _ufunc, f=_name)
 for _name, _ufunc in {
-    "pow": np.power, "atan2": np.arctan2, "hypot": np.hypot, "fmod": np.fmod,
+    "pow": np.power, "atan2": np.arctan2, "hypot": np.hypot,
     "nextafter": np.nextafter,
 }.items():
     _row(_name, 2, "f", _ufunc, f=_name)

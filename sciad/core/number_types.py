@@ -105,12 +105,19 @@ def _is_finite(x):
     return x == x and x not in (math.inf, -math.inf)
 
 
+def _rest(a, b):
+    """The remainder with the sign of a."""
+    rest = abs(a) % abs(b)
+    return -rest if _nominal(a) < 0 else rest
+
+
 COMMON: dict[str, Callable] = {
     "add": operator.add, "subtract": operator.sub, "multiply": operator.mul,
     "divide": operator.truediv, "negative": operator.neg, "positive": lambda x: x,
     "power": operator.pow, "float_power": operator.pow, "square": lambda x: x * x,
     "reciprocal": lambda x: 1 / x,
-    "floor_divide": operator.floordiv, "remainder": operator.mod, "absolute": abs, "fabs": abs,
+    "floor_divide": operator.floordiv, "remainder": operator.mod, "fmod": _rest,
+    "absolute": abs, "fabs": abs,
     "conjugate": lambda x: x, "sign": _sign, "maximum": _larger, "minimum": _smaller,
     "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
     "greater_equal": operator.ge, "equal": operator.eq, "not_equal": operator.ne,

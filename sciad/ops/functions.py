@@ -51,6 +51,9 @@ copysign = elementwise("copysign", np.copysign, lambda z, x, y: sign(x) * copysi
 signbit = ElementwiseConstant("signbit", np.signbit)
 nextafter = elementwise("nextafter", np.nextafter, SAME, None)
 spacing = ElementwiseConstant("spacing", np.spacing)
+# the whole quotient, by what the remainder leaves of x: trunc(x / y) would be one too many where
+# x / y is rounded up to it
+fmod = elementwise("fmod", np.fmod, SAME, lambda z, x, y: rint((z - x) / y))
 gcd = ElementwiseConstant("gcd", np.gcd)
 lcm = ElementwiseConstant("lcm", np.lcm)
 bitwise_count = ElementwiseConstant("bitwise_count", np.bitwise_count)
@@ -124,11 +127,6 @@ def heaviside(x, h):
     return where(equal(x, 0.0), h, where(isnan(x), x, greater(x, 0.0)))
 
 
-def fmod(x, y):
-    """The remainder with the sign of x."""
-    return x - y * trunc(x / y)
-
-
 def modf(x):
     """Fraction and whole part, both with the sign of x."""
     whole = trunc(x)
@@ -179,11 +177,11 @@ def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
 
 UFUNC_RULES = {
     np.exp2: exp2, np.deg2rad: deg2rad, np.radians: deg2rad, np.rad2deg: rad2deg,
-    np.degrees: rad2deg, np.fmax: fmax, np.fmin: fmin, np.heaviside: heaviside, np.fmod: fmod,
-    np.modf: modf, np.frexp: frexp,
+    np.degrees: rad2deg, np.fmax: fmax, np.fmin: fmin, np.heaviside: heaviside, np.modf: modf,
+    np.frexp: frexp,
 }
 """The ufuncs that are compositions."""
 
 PRIMITIVES = {p.fun: p for p in (logaddexp, logaddexp2, cbrt, arcsinh, arccosh, arctanh,
-                                 copysign, signbit, nextafter, spacing, ldexp)}
+                                 copysign, signbit, nextafter, spacing, ldexp, fmod)}
 """The ufuncs that are primitives, defined here."""

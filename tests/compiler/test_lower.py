@@ -81,7 +81,7 @@ FLOAT_UNARY = [np.exp, np.expm1, np.sin, np.cos, np.tan, np.arctan, np.sinh, np.
                np.log, np.log2, np.log10, np.log1p, np.sqrt, np.reciprocal, np.arcsin, np.arccos]
 BINARY = [np.add, np.subtract, np.multiply, np.maximum, np.minimum, np.less, np.less_equal,
           np.greater, np.greater_equal, np.equal, np.not_equal, np.logical_and, np.logical_or,
-          np.logical_xor, np.floor_divide, np.remainder]
+          np.logical_xor, np.floor_divide, np.remainder, np.fmod]
 FLOAT_BINARY = [np.divide, np.power, np.arctan2, np.hypot]
 SHAPES = [(), (1,), (3,), (40,), (5, 7), (2, 3, 4), (0,), (0, 30), (1, 1)]
 PAIRS = [((), (40,)), ((40,), ()), ((5, 1), (1, 7)), ((5, 7), (7,)), ((1,), (40,)),
@@ -115,7 +115,7 @@ def test_unary_over_shapes_and_dtypes(f, dtype):
 def test_binary_over_shapes_and_dtypes(f, dtype):
     kind = np.dtype(dtype).kind
     if kind != "f" and f in FLOAT_BINARY or kind == "b" and f in (
-            np.subtract, np.floor_divide, np.remainder):
+            np.subtract, np.floor_divide, np.remainder, np.fmod):
         return
     for a, b in [*PAIRS, *((s, s) for s in SHAPES)]:
         compare(f, (abs(numbers(a, dtype)) if f is np.power else numbers(a, dtype),
@@ -167,6 +167,40 @@ def test_special_values():
             for f in [np.add, np.multiply, np.divide, np.maximum, np.minimum, np.remainder,
                       np.floor_divide, np.arctan2, np.less, np.equal, np.not_equal]:
                 compare(f, (a, b))
+
+
+def of_all_magnitudes(dtype, seed, count=2000):
+    """Special values, then random numbers of both signs between the smallest and the largest."""
+    info, rng = np.finfo(dtype), np.random.default_rng(seed)
+    most = np.log10(float(info.max)) - 1
+    special = [0.0, 0.1, 0.5, 1.0, 2.5, 3.0, info.max, info.tiny, info.smallest_subnormal, np.inf]
+    exponents = rng.uniform(-most, most, count)
+    drawn = rng.standard_normal(count) * 10.0 ** np.where(exponents % 1 < 0.5, 1.0, exponents)
+    return np.array([*special, *np.negative(special), np.nan], dtype), drawn.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("f", [np.fmod, np.remainder, np.floor_divide, np.divmod],
+                         ids=lambda f: f.__name__)
+def test_remainders_are_numpys_to_the_last_bit(f, dtype):
+    special, drawn = of_all_magnitudes(dtype, 0)
+    x, y = (grid.ravel() for grid in np.meshgrid(special, special))
+    x, y = np.concatenate([x, drawn]), np.concatenate([y, of_all_magnitudes(dtype, 1)[1]])
+    compiled = sciad.jit(f)
+    with np.errstate(all="ignore"):
+        expected = np.atleast_2d(f(x, y))
+        one_by_one = np.array([np.atleast_1d(compiled(*pair)) for pair in zip(x, y, strict=True)])
+        for got in (compiled(x, y), sciad.vjp(f, x, y)[0], one_by_one.T):
+            got = np.atleast_2d(got)
+            np.testing.assert_array_equal(got, expected)
+            zeros = expected == 0
+            np.testing.assert_array_equal(np.signbit(got[zeros]), np.signbit(expected[zeros]))
+
+
+def test_the_slope_of_fmod_counts_whole_divisors():
+    assert sciad.jit(np.fmod)(1.0, 0.1) == np.fmod(1.0, 0.1)
+    for slope in (sciad.grad(np.fmod, 1), sciad.jit(sciad.grad(np.fmod, 1))):
+        assert slope(1.0, 0.1) == -9.0 and slope(-7.0, 2.0) == 3.0  # 1 / 0.1 is rounded to 10
 
 
 def test_signs_of_zeros_survive():
