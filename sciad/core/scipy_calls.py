@@ -19,6 +19,7 @@ from sciad.core.errors import NoRuleError
 COMPILED = {
     "scipy.linalg": ("_basic", "_decomp", "_matfuncs", "_solvers", "_sketches", "_procrustes"),
     "scipy.fft": ("",),
+    "scipy.sparse": ("",),
     "scipy.special": ("_basic", "_logsumexp", "_spherical_bessel", "_orthogonal", "_spfun_stats"),
 }
 """Packages, and the modules in them whose functions run compiled code."""
@@ -48,7 +49,9 @@ CURES = {
     "scipy.optimize.least_squares": f"sciad.optimize.least_squares for a fit, or {_SOLUTION}",
     "scipy.signal": f"np.convolve and np.fft, or {_RULE}",
     "scipy.signal.lfilter": f"np.convolve, sciad.scan for a recursive filter, or {_RULE}",
-    "scipy.sparse": f"S.toarray() in place of a sparse matrix S, or {_RULE}",
+    "scipy.sparse": "the products S @ x and x @ S with a sparse matrix S, S.toarray() for what "
+                    f"else there is, or {_RULE}",
+    "scipy.sparse.linalg": f"np.linalg.solve(S.toarray(), b) and its kin, or {_RULE}",
     "scipy.spatial.distance": f"np.linalg.norm(a[:, None] - b, axis=-1), or {_RULE}",
     "scipy.stats": f"the formula, in the functions of NumPy and sciad.special, or {_RULE}",
     "statistics.fmean": "np.mean",
@@ -82,13 +85,19 @@ def refusal_of(frames: list[FrameType], place: str, floats: bool = False) -> NoR
     for frame in frames:
         module, function = running(frame)
         package_name = compiled_in(module)
-        if package_name is not None and hasattr(sys.modules.get(package_name), function):
+        if package_name is not None and public_name(frame) is not None:
             compiled, allowed = f"{package_name}.{function}", function in ALLOWED
     if not frames or (compiled is None or allowed) and not floats:
         return None
     names = [name for frame in frames if (name := public_name(frame)) is not None]
     name = names[-1] if names else compiled or f"a function of {public_home(frames[-1])}"
     return NoRuleError(f"{name} takes no differentiated values{place}; use {cure(name)}")
+
+
+def in_sparse_product(frame: FrameType) -> bool:
+    """Whether SciPy asks, for ``S @ x``, if an operand can be an array. It takes an array of one
+    object for a no, and leaves the product to the operand's ``__rmatmul__``."""
+    return frame.f_code.co_name == "_matmul_dispatch" and package(frame) == "scipy"
 
 
 def _module(frame: FrameType) -> str:

@@ -29,7 +29,7 @@ from sciad.core.reverse import (
     pull_unary,
 )
 from sciad.core.rules import reads
-from sciad.ops import bits, elementwise, indexing, products, reduce, shape, views
+from sciad.ops import bits, elementwise, indexing, products, reduce, shape, sparse, views
 
 _NUMBERS = (float, int)
 
@@ -148,7 +148,10 @@ def _beside(other, x):
         return other if type(other) is Array else adopt_beside(other, x)
     if type(other) in _NUMBERS:
         return adopt_beside(other, x)
-    return other if _accepts(other) else adopt_beside(other, x)
+    if _accepts(other):
+        return other
+    sparse.refuse_sparse(other)
+    return adopt_beside(other, x)
 
 
 def ufunc_binary(primitive, op):
@@ -275,10 +278,14 @@ def _is_scalar_read(spec, x) -> bool:
 
 
 def _matmul(self, other):
+    if sparse.is_sparse(other):
+        return sparse.matmul_sparse(self, other)
     return products.matmul(self, pack_plain(other))
 
 
 def _rmatmul(self, other):
+    if sparse.is_sparse(other):
+        return sparse.sparse_matmul(other, self)
     return products.matmul(pack_plain(other), self)
 
 
