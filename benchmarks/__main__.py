@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from benchmarks.case import Case, Measured
@@ -17,8 +18,8 @@ from benchmarks.report import page, rows, section
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("slice", "engine", "compiler")
 PAGE = ROOT / "docs" / "benchmarks.md"
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""Contestants calculate on one thread each, so that neither gains by what the other leaves."""
+POOLS = ("SCIAD_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Who keeps threads of its own: each contestant gets as many as the others."""
 
 
 def cases_of(name: str) -> dict[str, Case]:
@@ -26,8 +27,31 @@ def cases_of(name: str) -> dict[str, Case]:
     return importlib.import_module(f"benchmarks.{name}").CASES
 
 
+def environment(threads: int) -> dict[str, str]:
+    """The environment of a measurement: every pool has so many threads."""
+    pools = dict.fromkeys(POOLS, str(threads))
+    if not hasattr(os, "sched_setaffinity") and threads == 1:  # else bound to one core: see `bind`
+        pools["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    return {**os.environ, **pools}
+
+
+def cores() -> list[int]:
+    """The cores that this process may use; their numbers mean nothing where none can be chosen."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def bind(threads: int) -> None:
+    """Bind this process, all that it starts included, to as many cores as there are threads."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores()[:threads])
+
+
 def measure_apart(set_name: str, case_name: str, case: Case) -> Measured:
     """Measure one case in a process of its own, so that a crash or a hang stays one row."""
+    if case.threads > len(cores()):
+        return Measured(notes=[f"needs {case.threads} cores"])
     failed = {claim.mine: "" for claim in case.claims}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "measured.json"
@@ -36,7 +60,8 @@ def measure_apart(set_name: str, case_name: str, case: Case) -> Measured:
             done = subprocess.run(
                 [*command, "--out", str(out)],
                 cwd=ROOT,
-                env={**os.environ, **ONE_THREAD},
+                env=environment(case.threads),
+                preexec_fn=partial(bind, case.threads),
                 capture_output=True,
                 text=True,
                 timeout=case.timeout,

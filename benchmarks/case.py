@@ -33,11 +33,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Case:
-    """A measurement and the claims read from it. Runs in a process of its own."""
+    """A measurement and the claims read from it. Runs in a process of its own, which is bound to
+    as many cores as each contestant may have threads."""
 
     measure: Callable[[], Measured]
     claims: tuple[Claim, ...]
     timeout: float = 120.0
+    threads: int = 1
 
 
 def numbers(result: Any) -> np.ndarray:

@@ -73,12 +73,12 @@ def ratio_of(measured: Measured, claim: Claim) -> Spread | None:
 
 
 def verdict(measured: Measured, claim: Claim, ratio: Spread | None) -> str:
-    """Whether the promise holds: no if `mine` failed, undecided if the peer did."""
+    """Whether the promise holds: no if `mine` failed, undecided if the peer did, or neither ran."""
     if claim.ratio is None and claim.seconds is None:
         return ""
-    if claim.mine in measured.failures or claim.mine not in measured.times:
+    if claim.mine in measured.failures:
         return "no"
-    if claim.ratio is not None and ratio is None:
+    if claim.mine not in measured.times or (claim.ratio is not None and ratio is None):
         return "not measured"
     if claim.ratio is not None:
         return "yes" if ratio.median <= claim.ratio else "no"
@@ -152,9 +152,11 @@ def failure_lines(results: dict[str, Measured]) -> list[str]:
 
 HEAD = """# Benchmarks
 
-Contestants run alternately in one process, on one thread each (cold starts and memory: each in a
-fresh process), and compute the same numbers, which is checked; times and ratios are medians with
-quartiles over the rounds, all in float64. Each table is written by the command above it.
+Contestants run alternately in one process (cold starts and memory: each in a fresh process), which
+is bound to one core, so that each has one thread; where a row speaks of two threads, to two cores,
+so that each may have two. They compute the same numbers, which is checked; times and ratios are
+medians with quartiles over the rounds, all in float64. Each table is written by the command above
+it.
 """
 
 

@@ -27,11 +27,32 @@ def long_array():
 def copy_run():
     """The same traffic, and nothing calculated: a new array filled from another one by C."""
     library, x = load("copy"), long_array()
-    library.copied.restype = ctypes.c_double
 
     def run(n):
         library.copied(ctypes.c_long(n), pointer(x), ctypes.c_long(LONG))
         return chain(x[:8], np.maximum)
+
+    return run
+
+
+def copy_again_run():
+    """The same into the same memory at each call: what the bandwidth alone would allow."""
+    library, x, out = load("copy"), long_array(), np.zeros(LONG)
+
+    def run(n):
+        library.copied_again(ctypes.c_long(n), pointer(x), pointer(out), ctypes.c_long(LONG))
+        return chain(x[:8], np.maximum)
+
+    return run
+
+
+def c_chain_run():
+    """The chain in C, into new memory at each call."""
+    library, x, head = load("copy"), long_array(), np.zeros(8)
+
+    def run(n):
+        library.chained(ctypes.c_long(n), pointer(x), ctypes.c_long(LONG), pointer(head))
+        return head
 
     return run
 
@@ -70,9 +91,15 @@ def numpy_chain_run():
 
 
 def measure_chain():
-    builders = {"copy in C": copy_run, "sciad": sciad_chain_run, "jax": jax_chain_run,
+    builders = {"copy in C": copy_run, "copy in C into the same memory": copy_again_run,
+                "C": c_chain_run, "sciad": sciad_chain_run, "jax": jax_chain_run,
                 "numpy": numpy_chain_run}
-    return contest(builders, rtol=1e-12, budget=15.0)
+    return contest(builders, rtol=1e-12, budget=10.0)
+
+
+def measure_chain_shared():
+    builders = {"jax": jax_chain_run, "sciad": sciad_chain_run}
+    return contest(builders, rtol=1e-12, budget=5.0)
 
 
 FUNCTIONS = {
@@ -112,15 +139,33 @@ def function_case(name):
     )
 
 
+def shared_function_case(name):
+    """The same on two threads, for those who can use them."""
+    runs = {who: run for who, run in function_runs(name).items() if who != "numpy"}
+    return Case(
+        lambda: contest(runs, rtol=1e-13, budget=3.0),
+        (Claim(f"`{name}` of 1e6 numbers, two threads", peer="jax", ratio=1.0),),
+        threads=2,
+    )
+
+
 CHAIN = "chain of 10 operations on 1e7 numbers"
 CASES = {
     "chain_1e7": Case(
         measure_chain,
         (
             Claim(CHAIN, peer="copy in C", ratio=1.25),
+            Claim(CHAIN, peer="copy in C into the same memory"),
+            Claim(CHAIN, peer="C"),
             Claim(CHAIN, peer="jax", ratio=0.35),
             Claim(CHAIN, peer="numpy"),
         ),
     ),
+    "chain_1e7_shared": Case(
+        measure_chain_shared,
+        (Claim(f"{CHAIN}, two threads", peer="jax", ratio=0.35),),
+        threads=2,
+    ),
     **{f"{name}_1e6": function_case(name) for name in FUNCTIONS},
+    **{f"{name}_1e6_shared": shared_function_case(name) for name in FUNCTIONS},
 }

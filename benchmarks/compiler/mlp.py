@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from benchmarks.baselines import torch_eager
 from benchmarks.case import Case, Claim, contest
 from benchmarks.timing import repeated
 
@@ -46,13 +47,22 @@ def jax_run():
     return repeated(lambda: jax.block_until_ready(gradient(*args)))
 
 
+def torch_run():
+    weights, x, labels = start()
+
+    def flat(np, *args):
+        return loss(args[:4], *args[4:], np=np)
+
+    return torch_eager.gradient_run(flat, (*weights, x, labels), range(4), value=True)
+
+
 def measure():
-    return contest({"jax": jax_run, "sciad": sciad_run}, rtol=1e-9)
+    return contest({"jax": jax_run, "sciad": sciad_run, "torch": torch_run}, rtol=1e-9)
+
+
+LABEL = "perceptron 784-256-10, batch 128: loss and gradient"
 
 
 CASES = {
-    "mlp": Case(
-        measure,
-        (Claim("perceptron 784-256-10, batch 128: loss and gradient", peer="jax", ratio=1.0),),
-    )
+    "mlp": Case(measure, (Claim(LABEL, peer="jax", ratio=1.0), Claim(LABEL, peer="torch"))),
 }

@@ -1,7 +1,11 @@
 """A heat equation on 512 x 512 points, 100 steps in a loop: value and gradient."""
 
+import ctypes
+
 import numpy as np
 
+from benchmarks.baselines import load, torch_eager
+from benchmarks.baselines.lotka_volterra import pointer
 from benchmarks.case import Case, Claim, contest
 from benchmarks.timing import repeated
 
@@ -54,13 +58,49 @@ def jax_run():
     return repeated(lambda: jax.block_until_ready(gradient(*args)))
 
 
+def torch_run():
+    def loss(namespace, u, k, target):
+        for _ in range(STEPS):
+            stepped = u.clone()
+            stepped[1:-1, 1:-1] += k * flow(u)
+            u = stepped
+        return ((u - target) ** 2).sum()
+
+    return torch_eager.gradient_run(loss, start(), (0, 1), value=True)
+
+
+def c_run():
+    """Forward with every state kept, and the adjoint back, by hand."""
+    first, k, target = start()
+    states, pair = np.zeros((STEPS + 1, SIZE, SIZE)), np.zeros((2, SIZE, SIZE))
+    loss, u_bar, k_bar, sums = np.zeros(1), np.zeros((SIZE, SIZE)), np.zeros(1), np.zeros(SIZE)
+    library = load("heat")
+
+    def run(n):
+        library.value_and_grad(
+            *map(ctypes.c_long, (n, SIZE, STEPS)), pointer(first), ctypes.c_double(k),
+            *map(pointer, (target, states, pair, sums, loss, u_bar, k_bar)))
+        return loss, u_bar, k_bar
+
+    return run
+
+
 def measure():
-    return contest({"jax": jax_run, "sciad": sciad_run}, rtol=1e-9, budget=20.0)
+    builders = {"jax": jax_run, "sciad": sciad_run, "C": c_run, "torch": torch_run}
+    return contest(builders, rtol=1e-9, budget=12.0)
 
 
+def measure_shared():
+    return contest({"jax": jax_run, "sciad": sciad_run}, rtol=1e-9, budget=6.0)
+
+
+LABEL = "heat on 512 x 512, 100 steps: value and gradient"
 CASES = {
     "stencil": Case(
         measure,
-        (Claim("heat on 512 x 512, 100 steps: value and gradient", peer="jax", ratio=0.7),),
-    )
+        (Claim(LABEL, peer="jax", ratio=0.7), Claim(LABEL, peer="C"), Claim(LABEL, peer="torch")),
+    ),
+    "stencil_shared": Case(
+        measure_shared, (Claim(f"{LABEL}, two threads", peer="jax", ratio=0.7),), threads=2
+    ),
 }

@@ -3,7 +3,8 @@
 "A Differentiable Programming System to Bridge Machine Learning and Scientific Computing" (Innes et
 al., 2019), table 1: a scalar expression, a power by a loop, log-sum-exp, logistic regression, a
 perceptron with two layers. The table there gives the time of the gradient over that of the
-function; here both are native times, with the cost of a call subtracted.
+function; here both are native times, with the cost of a call subtracted: that of a function with
+the same arguments and results, whose body is empty.
 """
 
 import time
@@ -13,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks.baselines import torch_eager
 from benchmarks.case import Case, Claim, contest
 from benchmarks.timing import repeated
 
@@ -101,8 +103,23 @@ def jax_run(program):
     return repeated(lambda: jax.block_until_ready(gradient(*args)))
 
 
-def native(f, args) -> Callable[[int], float]:
-    """Seconds of so many bare calls of the machine code of a function, results reused."""
+def torch_run(program):
+    args = draw(program)
+    return torch_eager.gradient_run(program.loss, args, wanted(args))
+
+
+def emptied(kernel):
+    """The builtin of a kernel without its body: what a call costs."""
+    from sciad.compiler import llvm, loops
+
+    [main] = [f for f in kernel.lowered.module.functions if f.name == kernel.entry.function]
+    body = [loops.Return(loops.Const(0, "i64"))]
+    hollow = loops.Function("hollow", main.params, body)
+    return llvm.entry(hollow, kernel.entry.params, kernel.entry.results, kernel.entry.nogil)
+
+
+def native(f, args) -> tuple[Callable[[], float], Callable[[], float]]:
+    """Two timers: seconds of a call of the machine code of a function, and of an empty one."""
     from sciad.compiler.native import kernel_of
     from sciad.core.record import record
 
@@ -110,53 +127,59 @@ def native(f, args) -> Callable[[int], float]:
     kernel = kernel_of(recorded.graph)
     leaves = [*recorded.consts, *args]
     outs = [np.empty(shape, dtype) for shape, dtype in kernel.arrays]
-    function, constants = kernel.function, kernel.lowered.constants
-    flat = [*(np.asarray(x)[()] for x in leaves), *constants, *outs]
+    flat = [*(np.asarray(x)[()] for x in leaves), *kernel.lowered.constants, *outs]
+    return partial(quickest, kernel.function, flat), partial(quickest, emptied(kernel), flat)
 
-    def run(n):
+
+def quickest(function, args, calls: int = 200, blocks: int = 10) -> float:
+    """Seconds of a call, in the quickest of some blocks of calls."""
+    best = np.inf
+    for _ in range(blocks):
         begin = time.perf_counter()
-        for _ in range(n):
-            function(*flat)
-        return (time.perf_counter() - begin) / n
+        for _ in range(calls):
+            function(*args)
+        best = min(best, time.perf_counter() - begin)
+    return best / calls
 
-    return run
+
+LEAST = 1e-10
+"""Seconds below which the difference of two timings means nothing."""
 
 
-def native_ratio(program) -> str:
-    """The time of gradient over that of function, without what a call costs: a call of a function
-    that takes the same arguments and gives results of the same types, but calculates nothing."""
+def native_times(program, rounds: int = 30) -> dict[str, list[float]]:
+    """Seconds of function and gradient in each round, without what their calls cost."""
     import sciad
 
     args = draw(program)
     loss = partial(program.loss, np)
-
-    def nothing(*xs):
-        return xs[0] if np.ndim(xs[0]) < 1 else 0.0 * xs[0][0]
-
-    runs = {"function": native(loss, args),
-            "gradient": native(sciad.grad(loss, wanted(args)), args),
-            "call": native(lambda *xs: xs[0] if np.ndim(xs[0]) < 1 else 0.0 * xs[0][0], args)}
-    best = dict.fromkeys(runs, np.inf)
-    for _ in range(30):
-        for name, run in runs.items():
-            best[name] = min(best[name], run(200))
-    function = best["function"] - best["call"]
-    gradient = best["gradient"] - best["call"]
-    return (f"native gradient {gradient * 1e9:.0f} ns over function {function * 1e9:.0f} ns: "
-            f"{gradient / function:.2f} (the paper's {program.ratio:g})")
+    functions = {"function": loss, "native gradient": sciad.grad(loss, wanted(args))}
+    timers = {name: native(f, args) for name, f in functions.items()}
+    times: dict[str, list[float]] = {name: [] for name in timers}
+    for _ in range(rounds):
+        for name, (run, call) in timers.items():
+            times[name].append(max(run() - call(), LEAST))
+    return times
 
 
 def measure(program):
-    builders = {"jax": partial(jax_run, program), "sciad": partial(sciad_run, program)}
+    runs = {"jax": jax_run, "sciad": sciad_run, "torch": torch_run}
+    builders = {name: partial(run, program) for name, run in runs.items()}
     measured = contest(builders, rtol=1e-9, budget=4.0)
-    measured.notes.append(native_ratio(program))
+    measured.times.update(native_times(program))
     return measured
 
 
-CASES = {
-    f"zygote_{program.loss.__name__}": Case(
-        partial(measure, program),
-        (Claim(f"{name} (Zygote's five): gradient", peer="jax", ratio=1.0),),
+def claims(name, program):
+    """Against JAX and PyTorch, and the paper's ratio of gradient to function."""
+    label = f"{name} (Zygote's five): gradient"
+    return (
+        Claim(label, peer="jax", ratio=1.0),
+        Claim(label, peer="torch"),
+        Claim(f"{label}, machine code alone", "native gradient", "function", program.ratio),
     )
+
+
+CASES = {
+    f"zygote_{program.loss.__name__}": Case(partial(measure, program), claims(name, program))
     for name, program in PROGRAMS.items()
 }
