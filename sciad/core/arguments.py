@@ -1,5 +1,7 @@
 """Arguments and results of the transforms, checked: what can be differentiated, and what fits."""
 
+import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,10 +65,24 @@ def fitting(seed: Any, x: Any, what: str) -> Any:
     return beside(seed.astype(x.dtype) if seed.dtype != x.dtype else seed, x)
 
 
-def places_of(argnums, count: int, f) -> list[int]:
-    places = [argnums] if isinstance(argnums, (int, str)) else list(argnums)
+def positions(argnums: Any) -> int | tuple[int, ...]:
+    """`argnums` as an int, or as a tuple of them."""
+    try:
+        return operator.index(argnums)
+    except TypeError:
+        pass
+    try:
+        return tuple(map(operator.index, argnums))
+    except TypeError:
+        raise ArgumentError(f"argnums={argnums!r}: must be an int or a tuple of ints, the positions "
+                            f"of arguments from 0{at_line()}") from None
+
+
+def places_of(argnums: int | tuple[int, ...], count: int, f) -> list[int]:
+    """The places in a list of `count` arguments that `positions` name."""
+    places = [argnums] if isinstance(argnums, int) else list(argnums)
     for k in places:
-        if not isinstance(k, int) or not -count <= k < count:
+        if not -count <= k < count:
             name = getattr(f, "__name__", "the function")
             raise ArgumentError(f"argnums={argnums!r}: {name} got {count} positional "
                                 f"argument{'s' if count != 1 else ''}{at_line()}")
@@ -105,6 +121,13 @@ def one_array(out, where):
         raise ArgumentError(f"{where}: the function must return one array, got a "
                             f"{type(out).__name__}{at_line()}")
     return out
+
+
+def require_tuples(name: str, primals: Sequence, tangents: Sequence) -> None:
+    """Raise unless `primals` and `tangents` are tuples, one entry an argument."""
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        raise DTypeError(f"{name} takes a tuple of primals and a tuple of tangents{at_line()}: "
+                         f"{name}(f, (x,), (dx,))")
 
 
 def fitted_leaves(structure, parts, name, what):

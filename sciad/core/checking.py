@@ -23,7 +23,7 @@ _MODES = ("forward", "reverse")
 
 
 def check_grads(f: Callable, args: Sequence[Any], order: int = 2,
-                modes: Sequence[str] = _MODES, rtol: float | None = None,
+                modes: str | Sequence[str] = _MODES, rtol: float | None = None,
                 atol: float | None = None, step: float | None = None, seed: int = 0) -> None:
     """Compare the derivatives of `f` with central differences; raise where they differ.
 
@@ -35,7 +35,7 @@ def check_grads(f: Callable, args: Sequence[Any], order: int = 2,
         Where to check: the arguments of `f`.
     order : int
         1 checks jvp and vjp; 2 also jvp of jvp, jvp of vjp, vjp of jvp and vjp of vjp; and so on.
-    modes : sequence of {"forward", "reverse"}
+    modes : {"forward", "reverse"} or a sequence of them
         The modes to check.
     rtol, atol : float, optional
         Tolerances; by default 1e-6 in double and 5e-3 in single precision, relative to the
@@ -56,9 +56,13 @@ def check_grads(f: Callable, args: Sequence[Any], order: int = 2,
     >>> import sciad
     >>> sciad.check_grads(lambda x: np.sum(np.sin(x)) ** 2, (np.array([0.3, 1.2]),))
     """
+    modes = (modes,) if isinstance(modes, str) else tuple(modes)
+    if order < 1:
+        raise ArgumentError(f"check_grads: order={order} checks nothing, must be 1 or more"
+                            f"{at_line()}")
     unknown = set(modes) - set(_MODES)
     if unknown or not modes:
-        raise ArgumentError(f"check_grads: modes {tuple(modes)}, must be of {_MODES}{at_line()}")
+        raise ArgumentError(f"check_grads: modes {modes}, must be of {_MODES}{at_line()}")
     if not isinstance(args, (tuple, list)):
         raise ArgumentError(f"check_grads takes a tuple of arguments: check_grads(f, (x,))"
                             f"{at_line()}")
@@ -68,7 +72,7 @@ def check_grads(f: Callable, args: Sequence[Any], order: int = 2,
         raise ArgumentError(f"check_grads: {name} has no float among its arguments{at_line()}")
     single = any(x.dtype in (np.float32, np.complex64) for x in point)
     rtol = (5e-3 if single else 1e-6) if rtol is None else rtol
-    checker = _Checker(name, tuple(modes), rtol, rtol if atol is None else atol,
+    checker = _Checker(name, modes, rtol, rtol if atol is None else atol,
                        (2e-2 if single else 1e-4) if step is None else step,
                        np.random.default_rng(seed))
     checker.check(function, point, order, ())
@@ -85,8 +89,9 @@ def _flat(f, args):
         full = list(leaves)
         for k, value in zip(places, values, strict=True):
             full[k] = value
-        return [out for out in tree.flatten(f(*tree.unflatten(structure, full)))[0]
-                if _is_float(out) or _is_object(out)]
+        outs = tree.flatten(f(*tree.unflatten(structure, full)))[0]
+        return [np.asarray(out)[()] if isinstance(out, (float, complex)) else out
+                for out in outs if _is_float(out) or _is_object(out)]
 
     return function, point
 
@@ -111,6 +116,9 @@ class _Checker:
         """Check `f`, itself a derivative made by the modes `outer`, to `order` more orders."""
         v = [self.direction(x) for x in point]
         slope = self.difference(f, point, v)
+        if not slope:
+            raise ArgumentError(f"check_grads: {self.name} has no float among its results"
+                                f"{at_line()}")
         w = [self.direction(x) for x in slope]
         for mode in self.modes:
             path = (mode, *outer)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sciad.core import tree
-from sciad.core.arguments import differentiable, one_array, places_of
+from sciad.core.arguments import differentiable, one_array, places_of, positions
 from sciad.core.array import plain
 from sciad.core.backend import asnumpy
 from sciad.core.compressed import sparse_hessian, sparse_jacobian
@@ -108,6 +108,7 @@ def jacobian(f: Callable, argnums: int | Sequence[int] = 0, mode: str = "auto",
     if mode not in ("auto", "forward", "reverse"):
         raise ArgumentError(f"jacobian: mode is {mode!r}, must be 'auto', 'forward' or 'reverse'"
                             f"{at_line()}")
+    argnums = positions(argnums)
     if sparsity is not None:
         return _taking_arguments(f, sparse_jacobian(f, argnums, mode, has_aux, sparsity))
     return _jacobian(f, argnums, mode, has_aux, "jacobian")
@@ -166,6 +167,7 @@ def hessian(f: Callable, argnums: int | Sequence[int] = 0, sparsity: Any = None)
            [6., 2., 0.],
            [8., 0., 2.]])
     """
+    argnums = positions(argnums)
     if sparsity is not None:
         return _taking_arguments(f, sparse_hessian(f, argnums, sparsity))
     return _jacobian(grad(f, argnums), argnums, "forward", False, "hessian")
@@ -195,6 +197,7 @@ def wirtinger(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     >>> complex(dz), complex(dzbar)
     ((2+4j), (3+0j))
     """
+    argnums = positions(argnums)
 
     @functools.wraps(f)
     def wrapped(*args, **kwargs):

@@ -18,11 +18,13 @@ from sciad.core.arguments import (
     packed,
     pair,
     places_of,
+    positions,
     require_scalar,
+    require_tuples,
 )
 from sciad.core.array import Array, current, unwrap_plain
 from sciad.core.backend import is_array
-from sciad.core.errors import ArgumentError, DTypeError, at_line
+from sciad.core.errors import ArgumentError, at_line
 from sciad.core.forward import Forward
 from sciad.core.graph import type_of
 from sciad.core.masking import has_nan, pull_masked
@@ -87,6 +89,7 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0,
     >>> float(value), float(slope)
     (0.0, 1.0)
     """
+    argnums = positions(argnums)
 
     @functools.wraps(f)
     def wrapped(*args, **kwargs):
@@ -168,9 +171,7 @@ def jvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
     >>> float(slope)
     2.0
     """
-    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
-        raise DTypeError("jvp takes a tuple of primals and a tuple of tangents: "
-                         "jvp(f, (x,), (dx,))")
+    require_tuples("jvp", primals, tangents)
     return jvp_unstaged(staged(f, *primals), primals, tangents)
 
 
@@ -214,6 +215,7 @@ def hvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     >>> sciad.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
     array([6., 0.])
     """
+    require_tuples("hvp", primals, tangents)
     gradient = grad(f, tuple(range(len(primals))))
     _, product = jvp(gradient, primals, tangents)
     return product[0] if len(primals) == 1 else product

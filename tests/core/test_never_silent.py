@@ -138,11 +138,39 @@ def test_write_into_broadcast_raises():
     (lambda: sciad.jacobian(np.sin, mode="both")(X), ArgumentError, "mode is 'both'"),
     (lambda: sciad.check_grads(np.sin, X), ArgumentError, "tuple"),
     (lambda: sciad.check_grads(np.sin, (X,), modes=("up",)), ArgumentError, "modes"),
-    (lambda: sciad.check_grads(np.sin, (1,)), ArgumentError, "no float"),
+    (lambda: sciad.check_grads(np.sin, (1,)), ArgumentError, "no float among its arguments"),
+    (lambda: sciad.check_grads(lambda x: 1, (X,)), ArgumentError, "no float among its results"),
+    (lambda: sciad.check_grads(np.sin, (X,), order=0), ArgumentError, "order=0 checks nothing"),
+    (lambda: sciad.check_grads(np.sin, (X,), modes="up"), ArgumentError, r"modes \('up',\)"),
+    (lambda: sciad.grad(np.sum, argnums=1.0), ArgumentError, r"argnums=1\.0: must be an int"),
+    (lambda: sciad.grad(np.sum, argnums=None), ArgumentError, "argnums=None: must be an int"),
+    (lambda: sciad.jacobian(np.sin, argnums=(0.5,)), ArgumentError, r"argnums=\(0\.5,\): must be"),
+    (lambda: sciad.hessian(np.sum, argnums="x"), ArgumentError, "argnums='x': must be an int"),
+    (lambda: sciad.wirtinger(np.sin, argnums=[None]), ArgumentError, "must be an int"),
+    (lambda: sciad.hvp(np.sum, X, X), DTypeError, r"^hvp takes a tuple.*hvp\(f, \(x,\)"),
 ])
 def test_bad_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("one, both", [
+    (np.int64(1), (np.int64(0), np.uint8(1))), (np.array(1), np.array([0, 1])), (True, range(2)),
+])
+def test_any_integer_is_a_position(one, both):
+    def f(a, b):
+        return np.sum(a * b**2)
+
+    for transform in (sciad.grad, sciad.jacobian, sciad.hessian):
+        np.testing.assert_array_equal(transform(f, one)(X, X), transform(f, 1)(X, X))
+        for found, expected in zip(transform(f, both)(X, X), transform(f, (0, 1))(X, X),
+                                   strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_check_grads_of_a_constant_and_of_one_mode():
+    sciad.check_grads(lambda x: 1.0, (X,))
+    sciad.check_grads(np.sin, (X,), modes="forward")
 
 
 @pytest.mark.parametrize("function, message", [
