@@ -1,4 +1,4 @@
-"""The directives ``.. differentiates:: FAMILY`` and ``.. makers::``: what has a derivative.
+"""The directives ``.. differentiates:: FAMILY``, ``.. makers::`` and others: what has a derivative.
 
 Both are made when the pages are built, from the tables in which the package itself looks up the
 meaning of a function. Each function is called (`_probes`), and those that answer alike share a row.
@@ -8,6 +8,7 @@ import functools
 from collections import defaultdict
 
 import numpy as np
+import scipy.special
 from _probes import Finding, arguments, find
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -183,6 +184,16 @@ def is_maker(name):
     return callable(mine) and mine is not original and original not in FUNCTIONS
 
 
+class WithoutRule(SphinxDirective):
+    """The functions of `scipy.special` that stand in `sciad.special` for plain values alone."""
+
+    def run(self):
+        others = set(scipy.special.__all__) - set(sciad.special.__all__)
+        listed = [name for name in sorted(others)
+                  if not isinstance(getattr(scipy.special, name), type)]
+        return [nodes.paragraph("", "", *names(listed))]
+
+
 class Counted(SphinxDirective):
     """How many functions the tables hold, and how many of them differentiate."""
 
@@ -204,5 +215,6 @@ def setup(app):
     app.add_directive("ufunc-methods", UfuncMethods)
     app.add_directive("array-methods", Methods)
     app.add_directive("makers", Makers)
+    app.add_directive("without-rule", WithoutRule)
     app.add_directive("counted", Counted)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

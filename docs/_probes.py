@@ -77,10 +77,11 @@ SPECIAL = {
     "numpy.arccosh": (V + 1,), "special.bdtr": (1.0, 3, V), "special.bdtrc": (1.0, 3, V),
     "special.nbdtr": (1, 3, V), "special.nbdtrc": (1, 3, V), "special.expn": (2, V),
     "special.eval_hermite": (3, V), "special.eval_hermitenorm": (3, V),
-    "special.factorial": (V,), "special.kn": (2, V), "special.multigammaln": (V + 1, 2),
-    "special.polygamma": (1, V), "special.spherical_in": (1, V), "special.spherical_jn": (1, V),
-    "special.spherical_kn": (1, V), "special.spherical_yn": (1, V), "special.yn": (2, V),
-    "special.zeta": (V + 1, W), "special.comb": (V + 2, V),
+    "special.factorial": (V,), "special.kn": (2, V), "special.legendre_p": (3, V),
+    "special.multigammaln": (V + 1, 2), "special.polygamma": (1, V),
+    "special.spherical_in": (1, V), "special.spherical_jn": (1, V), "special.spherical_kn": (1, V),
+    "special.spherical_yn": (1, V), "special.yn": (2, V), "special.zeta": (V + 1, W),
+    "special.comb": (V + 2, V),
 }
 
 

@@ -250,10 +250,10 @@ def _owner_name(owner: Any, library: str) -> str | None:
     for base in cls.__mro__:
         if package_of(base.__module__) != library:
             continue
-        home = _homes(base.__module__)[-1:]
-        for name, value in vars(sys.modules[home[0]]).items() if home else ():
-            if type(value) is cls and not isinstance(owner, type):
-                return f"{home[0]}.{name}"
+        for home in _homes(base.__module__)[-1:] if cls is not owner else ():
+            named = {name: x for name, x in vars(sys.modules[home]).items() if type(x) is cls}
+            if named:
+                return f"{home}.{min(named, key=lambda name: named[name] is not owner)}"
         known = _exported(base.__module__, base.__name__)
         if known is not None:
             return known

@@ -20,7 +20,8 @@ COMPILED = {
     "scipy.linalg": ("_basic", "_decomp", "_matfuncs", "_solvers", "_sketches", "_procrustes"),
     "scipy.fft": ("",),
     "scipy.sparse": ("",),
-    "scipy.special": ("_basic", "_logsumexp", "_spherical_bessel", "_orthogonal", "_spfun_stats"),
+    "scipy.special": ("_basic", "_logsumexp", "_spherical_bessel", "_orthogonal", "_spfun_stats",
+                      "_multiufuncs"),
 }
 """Packages, and the modules in them whose functions run compiled code."""
 
@@ -132,6 +133,6 @@ _NUMPY = {"scipy.fft": (np.fft, "np.fft"), "scipy.linalg": (np.linalg, "np.linal
 
 def _special(function: str) -> str:
     own = OWN["scipy.special"]
-    if hasattr(importlib.import_module(own), function):
+    if function in importlib.import_module(own).__all__:
         return f"{own}.{function}"
     return f"its formula in the functions of {own}, or {_RULE}, or {_ELSE}"

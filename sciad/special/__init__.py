@@ -3,6 +3,7 @@
 The functions take and give what SciPy's do. Importing this package also teaches SciPy's own ufuncs
 (``scipy.special.erf(x)`` and the like) what they mean on differentiated values. Parameters by which
 no derivative is known here (an order, a degree) raise, naming themselves, when one is asked for.
+`__all__` names what differentiates; SciPy's other functions stand here too, for plain values.
 
 Examples
 --------
@@ -11,6 +12,10 @@ Examples
 >>> print(round(float(sciad.grad(special.gammaln)(1.0)), 12))
 -0.577215664902
 """
+
+from typing import Any
+
+from scipy import special as _scipy
 
 from sciad.special.functions import (
     agm,
@@ -107,6 +112,7 @@ from sciad.special.functions import (
     ive,
     j0,
     j1,
+    jn,
     jv,
     jve,
     k0,
@@ -158,42 +164,63 @@ from sciad.special.functions import (
     yv,
     yve,
 )
+from sciad.special.plain import without_rule as _without_rule
 from sciad.special.sums import (
+    assoc_laguerre,
     comb,
     factorial,
+    h1vp,
+    h2vp,
+    ivp,
+    jvp,
+    kvp,
     lambertw,
+    legendre_p,
     log_softmax,
     logsumexp,
     multigammaln,
     polygamma,
+    sinc,
     softmax,
     softplus,
     spherical_in,
     spherical_jn,
     spherical_kn,
     spherical_yn,
+    yvp,
     zeta,
 )
 
 __all__ = [
-    "agm", "airy", "bdtr", "bdtrc", "beta", "betainc", "betaincc", "betainccinv", "betaincinv",
-    "betaln", "binom", "boxcox", "boxcox1p", "cbrt", "chdtr", "chdtrc", "chdtri", "comb",
-    "cosdg", "cosm1", "cotdg", "dawsn", "digamma", "ellipe", "ellipeinc", "ellipk", "ellipkinc",
-    "ellipkm1", "elliprc", "elliprd", "elliprf", "elliprg", "elliprj", "entr", "erf", "erfc",
-    "erfcinv", "erfcx", "erfi", "erfinv", "eval_chebyc", "eval_chebys", "eval_chebyt",
-    "eval_chebyu", "eval_gegenbauer", "eval_genlaguerre", "eval_hermite", "eval_hermitenorm",
-    "eval_jacobi", "eval_laguerre", "eval_legendre", "eval_sh_chebyt", "eval_sh_chebyu",
-    "eval_sh_jacobi", "eval_sh_legendre", "exp1", "exp10", "exp2", "expi", "expit", "expm1",
-    "expn", "exprel", "factorial", "fdtr", "fdtrc", "fdtri", "fresnel", "gamma", "gammainc",
-    "gammaincc", "gammainccinv", "gammaincinv", "gammaln", "gammasgn", "gdtr", "gdtrc",
-    "gdtrix", "hankel1", "hankel1e", "hankel2", "hankel2e", "huber", "hyp0f1", "hyp1f1",
-    "hyp2f1", "i0", "i0e", "i1", "i1e", "inv_boxcox", "inv_boxcox1p", "iv", "ive", "j0", "j1",
-    "jv", "jve", "k0", "k0e", "k1", "k1e", "kl_div", "kn", "kv", "kve", "lambertw", "log1p",
-    "log_expit", "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp", "lpmv",
-    "modstruve", "multigammaln", "nbdtr", "nbdtrc", "ndtr", "ndtri", "ndtri_exp", "owens_t",
-    "pdtr", "pdtrc", "poch", "polygamma", "powm1", "pseudo_huber", "psi", "radian", "rel_entr",
-    "rgamma", "shichi", "sici", "sindg", "softmax", "softplus", "spence", "spherical_in",
+    "agm", "airy", "assoc_laguerre", "bdtr", "bdtrc", "beta", "betainc", "betaincc",
+    "betainccinv", "betaincinv", "betaln", "binom", "boxcox", "boxcox1p", "cbrt", "chdtr",
+    "chdtrc", "chdtri", "comb", "cosdg", "cosm1", "cotdg", "dawsn", "digamma", "ellipe",
+    "ellipeinc", "ellipk", "ellipkinc", "ellipkm1", "elliprc", "elliprd", "elliprf", "elliprg",
+    "elliprj", "entr", "erf", "erfc", "erfcinv", "erfcx", "erfi", "erfinv", "eval_chebyc",
+    "eval_chebys", "eval_chebyt", "eval_chebyu", "eval_gegenbauer", "eval_genlaguerre",
+    "eval_hermite", "eval_hermitenorm", "eval_jacobi", "eval_laguerre", "eval_legendre",
+    "eval_sh_chebyt", "eval_sh_chebyu", "eval_sh_jacobi", "eval_sh_legendre", "exp1", "exp10",
+    "exp2", "expi", "expit", "expm1", "expn", "exprel", "factorial", "fdtr", "fdtrc", "fdtri",
+    "fresnel", "gamma", "gammainc", "gammaincc", "gammainccinv", "gammaincinv", "gammaln",
+    "gammasgn", "gdtr", "gdtrc", "gdtrix", "h1vp", "h2vp", "hankel1", "hankel1e", "hankel2",
+    "hankel2e", "huber", "hyp0f1", "hyp1f1", "hyp2f1", "i0", "i0e", "i1", "i1e", "inv_boxcox",
+    "inv_boxcox1p", "iv", "ive", "ivp", "j0", "j1", "jn", "jv", "jve", "jvp", "k0", "k0e", "k1",
+    "k1e", "kl_div", "kn", "kv", "kve", "kvp", "lambertw", "legendre_p", "log1p", "log_expit",
+    "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp", "lpmv", "modstruve",
+    "multigammaln", "nbdtr", "nbdtrc", "ndtr", "ndtri", "ndtri_exp", "owens_t", "pdtr", "pdtrc",
+    "poch", "polygamma", "powm1", "pseudo_huber", "psi", "radian", "rel_entr", "rgamma",
+    "shichi", "sici", "sinc", "sindg", "softmax", "softplus", "spence", "spherical_in",
     "spherical_jn", "spherical_kn", "spherical_yn", "stdtr", "stdtrit", "struve", "tandg",
     "voigt_profile", "wofz", "wrightomega", "xlog1py", "xlogy", "y0", "y1", "yn", "yv", "yve",
-    "zeta",
+    "yvp", "zeta",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _scipy.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _without_rule(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_scipy.__all__})

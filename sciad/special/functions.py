@@ -192,7 +192,7 @@ struve = _public(oscillation.struve)
 modstruve = _public(oscillation.modstruve)
 wrightomega = _public(oscillation.wrightomega)
 
-jv = _public(bessel.jv)
+jv = jn = _public(bessel.jv)
 yv = _public(bessel.yv)
 hankel1 = _public(bessel.hankel1)
 hankel2 = _public(bessel.hankel2)

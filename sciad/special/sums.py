@@ -1,4 +1,4 @@
-"""Functions of `scipy.special` that are no ufuncs."""
+"""Functions of `scipy.special` that are no ufuncs, or made of those that have rules."""
 
 import math
 
@@ -152,6 +152,20 @@ spherical_jn = _spherical("spherical_jn")
 spherical_yn = _spherical("spherical_yn")
 spherical_in = _spherical("spherical_in")
 spherical_kn = _spherical("spherical_kn")
+
+jvp, yvp, ivp, kvp, h1vp, h2vp = sp.jvp, sp.yvp, sp.ivp, sp.kvp, sp.h1vp, sp.h2vp
+assoc_laguerre, sinc = sp.assoc_laguerre, sp.sinc
+
+
+def legendre_p(n, z, *, diff_n=0):
+    """``scipy.special.legendre_p`` for whole `n`; without its derivatives, which `grad` gives."""
+    z = operand(z)
+    if not _followed(n, z):
+        return sp.legendre_p(n, z, diff_n=diff_n)
+    if diff_n:
+        raise ArgumentError(f"legendre_p: diff_n={diff_n!r} of a followed value{at_line()}; take "
+                            "legendre_p(n, z) and differentiate it")
+    return special.eval_legendre(n, z)[None]
 
 
 def comb(N, k, *, exact=False, repetition=False):

@@ -18,6 +18,48 @@ def test_names_are_scipys():
         assert hasattr(sp, name) or name == "softplus"
 
 
+OTHERS = [name for name in sp.__all__ if name not in special.__all__]
+
+
+def test_every_name_of_scipys_stands_here():
+    assert set(sp.__all__) <= set(dir(special))
+    assert all(callable(getattr(special, name)) for name in OTHERS)
+    with pytest.raises(AttributeError, match="'sciad.special' has no attribute 'kolmogorof'"):
+        special.kolmogorof  # noqa: B018
+
+
+@pytest.mark.parametrize("name, args", [
+    ("kolmogorov", (X,)), ("diric", (X, 3)), ("jn_zeros", (1, 3)), ("ellipj", (X, 0.3)),
+    ("roots_legendre", (3,)), ("sph_harm_y", (2, 1, X, X)), ("bernoulli", (4,)),
+])
+def test_functions_without_a_rule_are_scipys(name, args):
+    np.testing.assert_equal(getattr(special, name)(*args), getattr(sp, name)(*args))
+
+
+@pytest.mark.parametrize("name", [n for n in OTHERS if not isinstance(getattr(sp, n), type)])
+def test_functions_without_a_rule_raise_by_name(name):
+    for x in (1.0, X):
+        with pytest.raises(NoRuleError, match=f"special.{name} has no derivative in sciad .*py:"):
+            grad(lambda x: getattr(special, name)(x))(x)
+    with pytest.raises(NoRuleError, match=f"special.{name} has no derivative"):
+        grad(lambda x: getattr(special, name)([x[0], x[1]]))(X)
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: special.jvp(1, x), lambda x: special.kvp(1.5, x, 2), lambda x: special.jn(2, x),
+    lambda x: special.h1vp(1, x).real, lambda x: special.assoc_laguerre(x, 3, 0.5),
+    lambda x: special.sinc(x), lambda x: special.legendre_p(3, x),
+])
+def test_what_scipy_composes(f):
+    check_grads(f, (X,))
+
+
+def test_the_derivatives_of_legendre_p_are_left_to_grad():
+    np.testing.assert_array_equal(special.legendre_p(3, X), sp.legendre_p(3, X))
+    with pytest.raises(ArgumentError, match="legendre_p: diff_n=1"):
+        grad(lambda x: special.legendre_p(3, x, diff_n=1)[1])(0.3)
+
+
 @pytest.mark.parametrize("name", ["erf", "gammaln", "expit", "j0", "softmax", "logsumexp"])
 def test_plain_arguments_give_scipys_results(name):
     got, expected = getattr(special, name)(X), getattr(sp, name)(X)
