@@ -31,9 +31,9 @@ from sciad.compiler.passes import optimise
 from sciad.compiler.scalars import DTYPES
 from sciad.compiler.values import Emitter, Scalars, Unsupported, Value, index, size_of
 from sciad.core.record import record_leaves
-from sciad.ops import decompositions, determinant, pseudoinverse, svd
-from sciad.ops.decompositions import column
+from sciad.ops import decompositions, determinant, eigh, pseudoinverse, svd
 from sciad.ops.elementwise import absolute, where
+from sciad.ops.matrices import column
 from sciad.ops.products import _swap, matmul_p
 from sciad.ops.reduce import max_
 
@@ -92,7 +92,7 @@ def _upper(em: Emitter, work: Name, rows: int, n: int, out: Name, start: Expr) -
 # --- eigenvalues of symmetric matrices ------------------------------------------------------------
 
 
-@lowering(decompositions.eigh_p)
+@lowering(eigh.eigh_p)
 def _eigh(em, step, a):
     (*batch, n), kind = step.out()
     vectors, lower = step.used[1], step.params["lower"]
@@ -239,7 +239,7 @@ def _composed(primitive, function):
 def _pinv(a, rtol, hermitian):
     """V diag(1/s) U^T, where s is large enough."""
     if hermitian:
-        w, u = decompositions.eigh_p(a, lower=True, vectors=True)
+        w, u = eigh.eigh_p(a, lower=True, vectors=True)
         size, left, right = absolute(w), u, u
     else:
         left, w, vh = svd.svd_p(a, full=False, vectors=True)
@@ -254,3 +254,7 @@ def _pinv(a, rtol, hermitian):
 _composed(pseudoinverse.pinv_p, _pinv)
 _composed(determinant.cofactor_p, determinant.cofactor_p.fun)
 _composed(determinant.cofactor_change_p, determinant.cofactor_change_p.fun)
+_composed(eigh.slopes, eigh.slopes.fun)
+_composed(eigh.turned, eigh.turned.fun)
+_composed(eigh.spectral_p, eigh.spectral_p.fun)
+_composed(svd.spectral_svd_p, svd.spectral_svd_p.fun)

@@ -30,17 +30,12 @@ from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.norms import cond, matrix_norm, norm, singular_values, vector_norm
 from sciad.numpy.products import multi_dot
 from sciad.ops import factor, reduce, sorting
-from sciad.ops.decompositions import (
-    cholesky_p,
-    eig_p,
-    eigh_p,
-    qr_p,
-    require_matrix,
-    require_square,
-)
+from sciad.ops.decompositions import cholesky_p, eig_p, qr_p
 from sciad.ops.determinant import det_p, slogdet_p
+from sciad.ops.eigh import eigh_p
 from sciad.ops.elementwise import absolute, conj, sign
 from sciad.ops.householder import complete_qr
+from sciad.ops.matrices import require_matrix, require_square
 from sciad.ops.products import _adjoint, matmul_p
 from sciad.ops.products import matmul as product
 from sciad.ops.products import outer as outer_product

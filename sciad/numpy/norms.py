@@ -5,8 +5,8 @@ import numpy as np
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import factor, reduce
-from sciad.ops.decompositions import require_matrix, require_square
 from sciad.ops.elementwise import equal, not_equal, real, sqrt, square, where
+from sciad.ops.matrices import require_matrix, require_square
 from sciad.ops.shape import normalize_axis, reshape, transpose_p
 from sciad.ops.svd import svd_p
 

@@ -18,10 +18,10 @@ from sciad.core.backend import beside
 from sciad.core.graph import Type
 from sciad.core.patterns import by_matrix
 from sciad.core.rules import General, is_complex
-from sciad.ops.decompositions import column, diagonal_of, imag_of, real_of
 from sciad.ops.elementwise import conj, not_equal
 from sciad.ops.factor import solve_p
 from sciad.ops.guards import known, require
+from sciad.ops.matrices import column, diagonal_of, imag_of, real_of
 from sciad.ops.products import _adjoint, _swap, matmul_p
 from sciad.ops.reduce import all_, sum_
 

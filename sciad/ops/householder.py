@@ -13,8 +13,8 @@ import numpy as np
 
 from sciad.core.backend import beside
 from sciad.core.rules import is_complex
-from sciad.ops.decompositions import column, real_of, row
 from sciad.ops.elementwise import conj, sqrt, where
+from sciad.ops.matrices import column, real_of, row
 from sciad.ops.products import matmul_p
 from sciad.ops.reduce import sum_
 from sciad.ops.shape import broadcast_to
