@@ -21,13 +21,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sciad.core import tree
-from sciad.core.arguments import differentiable, one_array, places_of, positions
+from sciad.core.arguments import differentiable, one_array, packed, places_of, positions
 from sciad.core.array import plain
 from sciad.core.backend import asnumpy
 from sciad.core.compressed import sparse_hessian, sparse_jacobian
 from sciad.core.errors import ArgumentError, LostGradientError, at_line
 from sciad.core.graph import Type, type_of
 from sciad.core.linearize import linearized
+from sciad.core.numbers import in_kind_of
 from sciad.core.rules import Tools
 from sciad.core.transforms import _vjp_of, finish, grad, staged
 
@@ -252,7 +253,13 @@ def _derivatives(f, argnums, args, kwargs, mode, has_aux, name) -> _Found:
             full[k] = value
         return f(*full, **kwargs)
 
-    return _found(staged(of_leaves, *leaves), leaves, structure, mode, has_aux, name)
+    found = _found(staged(of_leaves, *leaves), leaves, structure, mode, has_aux, name)
+    return found._replace(blocks=[list(map(_of_its_kind, row, leaves)) for row in found.blocks])
+
+
+def _of_its_kind(block, x):
+    """A block by a fraction, say, as fractions."""
+    return block._replace(dz=finish(in_kind_of(packed(block.dz), x)))
 
 
 def _found(f, leaves, structure, mode, has_aux, name):
@@ -347,6 +354,7 @@ def _joined(parts, axis, shape, dtype):
     """The rows or columns of a block as one array."""
     if not parts:
         return np.zeros(shape, dtype)
+    parts = [packed(x) for x in parts]
     stacked = Tools.stack(parts, axis if axis == 0 else len(parts[0].shape)).reshape(shape)
     return stacked if stacked.dtype == dtype else stacked.astype(dtype)
 

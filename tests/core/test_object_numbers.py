@@ -179,6 +179,18 @@ def test_containers_and_several_arguments():
         assert exact(jac) == exact(np.outer(V, V))
 
 
+@pytest.mark.parametrize("number", [Fraction(1, 3), mpf(1) / 3], ids=["fraction", "mpf"])
+def test_jacobian_and_hessian_of_one_number(number):
+    for mode in ("forward", "reverse"):
+        slope = sciad.jacobian(lambda x: x**3 + x, mode=mode)(number)
+        assert type(slope) is type(number) and slope == 3 * number * number + 1
+    curvature = sciad.hessian(lambda x: x * x * x + x)(number)
+    assert type(curvature) is type(number) and curvature == 6 * number
+    blocks = sciad.hessian(lambda p: p["a"] * p["b"])({"a": number, "b": number})
+    assert blocks["a"] == {"a": 0, "b": 1} and type(blocks["a"]["b"]) is type(number)
+    np.testing.assert_array_equal(sciad.jacobian(lambda x: np.stack([x, 2 * x]))(number), [1, 2])
+
+
 # --- beside other numbers -------------------------------------------------------------------------
 
 
