@@ -34,6 +34,7 @@ import optree
 
 from sciad.core.array import Array
 from sciad.core.custom import CustomRule
+from sciad.core.transformed import Transformed
 
 _BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex,
              optree.PyTreeSpec)
@@ -273,7 +274,7 @@ class Environment:
         elif _is_record(x) and not _slots(type(x)):
             state = vars(x)
             self._contained.append((state, tuple(state), tuple(state.values())))
-        elif not isinstance(x, (tuple, types.MethodType, partial)):
+        elif not isinstance(x, (tuple, types.MethodType, partial, Transformed)):
             self._odd = True  # a container that is cheapest to walk again
 
 
@@ -291,6 +292,8 @@ def _parts(x: Any) -> tuple[Any, list] | None:
         return ("method",), [x.__func__, x.__self__]
     if kind is partial:
         return (kind,), [x.func, x.args, x.keywords]
+    if kind is Transformed:
+        return (kind, x.transform), [x.f, x.options]
     if isinstance(x, (list, tuple, deque)):
         return ((kind, len(x)), [*x, *_extra(x)]) if len(x) <= _MOST_ENTRIES else None
     if isinstance(x, dict):
@@ -382,7 +385,7 @@ def _read_globals(f: types.FunctionType) -> tuple[list[str], list]:
 
 def captured_by(f: Any) -> list[tuple[str, Any]]:
     """The variables that a function reaches besides its arguments, by name."""
-    while type(f) in SEEN_THROUGH:
+    while type(f) in SEEN_THROUGH or type(f) is Transformed:
         f = f.f
     f = getattr(f, "__func__", f)
     if type(f) is not types.FunctionType:
@@ -455,6 +458,9 @@ class Rebuilder:
             out = self.seen[id(x)] = partial(self.build(x.func), *self.build(x.args),
                                              **self.build(x.keywords))
             return out
+        if kind is Transformed:
+            out = self.seen[id(x)] = x.transform(self.build(x.f), *self.build(x.options))
+            return out
         if isinstance(x, tuple):
             out = self.seen[id(x)] = tuple.__new__(kind, map(self.build, tuple(x)))
             self._attributes(out, x)
@@ -507,7 +513,7 @@ _walked: OrderedDict[Callable, Environment] = OrderedDict()
 
 def environment_of(function: Callable) -> Environment:
     """The environment of a function, walked again only if something it reaches may differ."""
-    if not isinstance(function, (types.FunctionType, types.MethodType)):
+    if not isinstance(function, (types.FunctionType, types.MethodType, Transformed)):
         return Environment(function)  # equal objects may differ in what they reach
     found = _walked.get(function)
     if found is None or not found.unchanged():

@@ -45,6 +45,7 @@ from sciad.core.errors import (
 )
 from sciad.core.graph import Graph
 from sciad.core.primitive import Watching, watch
+from sciad.core.transformed import name_in_module
 from sciad.ops.control import BufferFull
 
 _INTS_ARE_STATIC = object()
@@ -177,10 +178,7 @@ class Jitted:
 
     def __reduce__(self):
         """Pickled by the name it has in its module, or by its function."""
-        found: Any = sys.modules.get(getattr(self, "__module__", ""))
-        for part in getattr(self, "__qualname__", "").split("."):
-            found = getattr(found, part, None)
-        return self.__qualname__ if found is self else (Jitted, (self.f, *self._made_with()))
+        return name_in_module(self) or (Jitted, (self.f, *self._made_with()))
 
     def __call__(self, *args, **kwargs):
         if Watching.threads and watch() is not None:

@@ -12,7 +12,6 @@ value is lent the value that it then stands for.
 While recording, the function becomes a graph, and the call one equation that holds it.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,6 +42,7 @@ from sciad.core.record import record_leaves, recording
 from sciad.core.reverse import Reverse
 from sciad.core.rules import General, Tools
 from sciad.core.sparsity import graph_pattern
+from sciad.core.transformed import transformed
 from sciad.core.transforms import jvp_unstaged, vjp_unstaged
 
 
@@ -90,7 +90,7 @@ def checkpoint(f: Callable) -> Callable:
     True
     """
 
-    @functools.wraps(f)
+    @transformed(checkpoint, f)
     def checkpointed(*args, **kwargs):
         if recording():
             return _recorded(f, args, kwargs)

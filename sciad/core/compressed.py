@@ -45,7 +45,7 @@ def sparse_jacobian(f: Callable, argnums, mode: str, has_aux: bool, sparsity) ->
     """`jacobian` with a pattern."""
     source = source_of(sparsity, mode, False, "jacobian")
 
-    def at(args, kwargs):
+    def at(*args, **kwargs):
         g, x = _of_array(f, argnums, args, kwargs, "jacobian", has_aux)
         plan = source.plan(lambda x: g(x)[0], x, "jacobian")
         linear = (_pushed if plan.kind == "columns" else _pulled)(g, x, "jacobian")
@@ -61,7 +61,7 @@ def sparse_hessian(f: Callable, argnums, sparsity) -> Callable:
     """`hessian` with a pattern."""
     source = source_of(sparsity, "forward", True, "hessian")
 
-    def at(args, kwargs):
+    def at(*args, **kwargs):
         g, x = _of_array(f, argnums, args, kwargs, "hessian", False)
         if type_of(x).dtype.kind == "c":
             raise DTypeError(f"hessian: with sparsity the argument must be real, it has dtype "

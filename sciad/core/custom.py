@@ -41,6 +41,7 @@ from sciad.core.record import record_leaves, recording
 from sciad.core.reverse import Reverse
 from sciad.core.rules import General, Tools
 from sciad.core.sparsity import propagate
+from sciad.core.transformed import name_in_module
 from sciad.core.transforms import vjp_unstaged
 
 
@@ -111,6 +112,12 @@ class CustomRule:
     def __repr__(self):
         rules = [name for name in ("jvp", "vjp") if getattr(self, f"{name}_rule")]
         return f"<custom_rule {self.name}: {' and '.join(rules) or 'no rule yet'}>"
+
+    def __reduce__(self):
+        return name_in_module(self) or (CustomRule, (self.f, self.jvp_rule, self.vjp_rule))
+
+    def __copy__(self):
+        return CustomRule(self.f, self.jvp_rule, self.vjp_rule)
 
     def __get__(self, instance, owner=None):
         return self if instance is None else types.MethodType(self, instance)

@@ -14,7 +14,6 @@ and a function of real numbers has the derivative a = p + i q. A Jacobian is f_z
 derivative, where f_zbar = 0 (the Cauchy-Riemann equations); elsewhere there is none.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +29,7 @@ from sciad.core.graph import Type, type_of
 from sciad.core.linearize import linearized
 from sciad.core.numbers import in_kind_of
 from sciad.core.rules import Tools
+from sciad.core.transformed import transformed
 from sciad.core.transforms import _vjp_of, finish, grad, staged
 
 _ROUNDING = 1e4
@@ -110,28 +110,19 @@ def jacobian(f: Callable, argnums: int | Sequence[int] = 0, mode: str = "auto",
         raise ArgumentError(f"jacobian: mode is {mode!r}, must be 'auto', 'forward' or 'reverse'"
                             f"{at_line()}")
     argnums = positions(argnums)
-    if sparsity is not None:
-        return _taking_arguments(f, sparse_jacobian(f, argnums, mode, has_aux, sparsity))
-    return _jacobian(f, argnums, mode, has_aux, "jacobian")
-
-
-def _taking_arguments(f, at):
-    @functools.wraps(f)
-    def wrapped(*args, **kwargs):
-        return at(args, kwargs)
-
-    return wrapped
+    run = (_jacobian(f, argnums, mode, has_aux, "jacobian") if sparsity is None else
+           sparse_jacobian(f, argnums, mode, has_aux, sparsity))
+    return transformed(jacobian, f, argnums, mode, has_aux, sparsity)(run)
 
 
 def _jacobian(f, argnums, mode, has_aux, name):
 
-    @functools.wraps(f)
-    def wrapped(*args, **kwargs):
+    def run(*args, **kwargs):
         found = _derivatives(f, argnums, args, kwargs, mode, has_aux, name)
         result = found.tree(lambda block: _holomorphic(block, f, name))
         return (result, found.aux) if has_aux else result
 
-    return wrapped
+    return run
 
 
 def hessian(f: Callable, argnums: int | Sequence[int] = 0, sparsity: Any = None) -> Callable:
@@ -169,9 +160,9 @@ def hessian(f: Callable, argnums: int | Sequence[int] = 0, sparsity: Any = None)
            [8., 0., 2.]])
     """
     argnums = positions(argnums)
-    if sparsity is not None:
-        return _taking_arguments(f, sparse_hessian(f, argnums, sparsity))
-    return _jacobian(grad(f, argnums), argnums, "forward", False, "hessian")
+    run = (_jacobian(grad(f, argnums), argnums, "forward", False, "hessian") if sparsity is None
+           else sparse_hessian(f, argnums, sparsity))
+    return transformed(hessian, f, argnums, sparsity)(run)
 
 
 def wirtinger(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
@@ -200,15 +191,15 @@ def wirtinger(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     """
     argnums = positions(argnums)
 
-    @functools.wraps(f)
-    def wrapped(*args, **kwargs):
+    @transformed(wirtinger, f, argnums)
+    def derivatives(*args, **kwargs):
         full = list(args)
         for k in places_of(argnums, len(args), f):
             full[k] = tree.tree_map(_complex, args[k])
         found = _derivatives(f, argnums, full, kwargs, "auto", False, "wirtinger")
         return found.tree(lambda block: block.dz), found.tree(lambda block: block.dzbar)
 
-    return wrapped
+    return derivatives
 
 
 def _complex(x):

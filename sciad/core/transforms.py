@@ -5,7 +5,6 @@ function to a graph and then differentiates the graph's evaluation: questions th
 asks have then become ``cond`` nodes, which have a derivative rule like any operation.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +32,7 @@ from sciad.core.primitive import bind, pack, watch
 from sciad.core.record import record, recording
 from sciad.core.reverse import Reverse, Tape
 from sciad.core.rules import Constant, Tools
+from sciad.core.transformed import transformed
 
 
 def grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
@@ -67,9 +67,10 @@ def grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
     >>> sciad.grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
     array([2., 4.])
     """
-    both = value_and_grad(f, argnums, has_aux)
+    argnums = positions(argnums)
+    both = _value_and_slope(f, argnums, has_aux)
 
-    @functools.wraps(f)
+    @transformed(grad, f, argnums, has_aux)
     def gradient(*args, **kwargs):
         value, slope = both(*args, **kwargs)
         return (slope, value[1]) if has_aux else slope
@@ -90,9 +91,12 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0,
     (0.0, 1.0)
     """
     argnums = positions(argnums)
+    return transformed(value_and_grad, f, argnums, has_aux)(_value_and_slope(f, argnums, has_aux))
 
-    @functools.wraps(f)
-    def wrapped(*args, **kwargs):
+
+def _value_and_slope(f, argnums, has_aux):
+
+    def both(*args, **kwargs):
         places = places_of(argnums, len(args), f)
         chosen = [args[k] for k in places]
 
@@ -108,7 +112,7 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0,
         slope = slopes[0] if isinstance(argnums, int) else tuple(slopes)
         return ((out, aux), slope) if has_aux else (out, slope)
 
-    return wrapped
+    return both
 
 
 def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 import multiprocessing
 import pickle
 
@@ -177,6 +178,111 @@ def test_transforms_of_jitted_and_jitted_transforms(name):
                 sciad.jit(lambda: apply(compiled)), lambda: apply(sciad.jit(compiled))):
         for a, b in zip(leaves(way()), want, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def cubes(x):
+    return x**3
+
+
+class Well:
+    def __init__(self, depth):
+        self.depth = depth
+
+    def energy(self, x):
+        return self.depth * np.sum(x**4)
+
+    force = sciad.grad(energy, argnums=1)
+
+
+well = Well(3.0)
+weighted = functools.partial(np.dot, X)
+
+
+@sciad.grad
+def decorated(x):
+    return np.sum(np.cos(x))
+
+
+@sciad.custom_rule
+def ruled(x):
+    return x * 2.0
+
+
+@ruled.jvp
+def ruled_jvp(primals, tangents):
+    return 2.0 * primals[0], 3.0 * tangents[0]
+
+
+OBJECTS = {
+    "grad": sciad.grad(quartic),
+    "grad of a method": sciad.grad(well.energy),
+    "grad of a partial": sciad.grad(weighted),
+    "value_and_grad": sciad.value_and_grad(quartic, has_aux=False),
+    "jacobian": sciad.jacobian(cubes, mode="reverse"),
+    "hessian": sciad.hessian(quartic),
+    "wirtinger": sciad.wirtinger(cubes),
+    "vmap": sciad.vmap(np.square, out_axes=-1),
+    "checkpoint": sciad.checkpoint(quartic),
+    "grad of grad": sciad.grad(sciad.checkpoint(sciad.hessian(np.sin))),
+    "of a rule": sciad.grad(ruled),
+    "jit grad": sciad.jit(sciad.grad(quartic)),
+    "jit value_and_grad": sciad.jit(sciad.value_and_grad(quartic)),
+    "jit vmap": sciad.jit(sciad.vmap(np.sin)),
+    "jit hessian": sciad.jit(sciad.hessian(quartic)),
+    "grad jit": sciad.grad(renamed),
+    "decorated": decorated,
+    "bound": well.force,
+    "partial of grad": functools.partial(sciad.grad(Well.energy, argnums=1), well),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("make", [lambda f: pickle.loads(pickle.dumps(f)), copy.copy,
+                                  copy.deepcopy], ids=["pickle", "copy", "deepcopy"])
+def test_results_of_transforms_are_pickled_and_copied(make, name):
+    f = OBJECTS[name]
+    x = 0.7 if name in ("grad of grad", "of a rule") else X
+    for a, b in zip(leaves(make(f)(x)), leaves(f(x)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_sparse_jacobian_is_pickled():
+    slopes = pickle.loads(pickle.dumps(sciad.jacobian(cubes, sparsity="auto")))
+    np.testing.assert_array_equal(slopes(X).toarray(), np.diag(3 * X**2))
+    assert slopes.options == (0, "auto", False, "auto")
+
+
+def test_transforms_of_lambdas_say_what_cannot_be_pickled():
+    for f in (sciad.grad(lambda x: x), sciad.jit(sciad.vmap(lambda x: x))):
+        with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+            pickle.dumps(f)
+
+
+def test_results_of_transforms_look_like_their_function():
+    f = sciad.grad(well.energy)
+    assert f.__name__ == "energy" and f.__wrapped__ == well.energy
+    assert list(inspect.signature(f).parameters) == ["x"]
+    assert repr(f) == "<grad of energy>" and repr(sciad.vmap(np.sin)) == "<vmap of sin>"
+    assert Well.force.__qualname__ == "Well.force" and pickle.loads(
+        pickle.dumps(Well.force)) is Well.force
+    assert sciad.grad(weighted).__name__ == "grad"
+
+
+def test_a_jitted_transform_reads_what_its_function_closes_over():
+    k = 2.0
+    f = sciad.jit(sciad.vmap(sciad.grad(lambda x: k * x)), strict=STRICT)
+    assert f(X)[0] == 2.0
+    k = 5.0
+    assert f(X)[0] == 5.0
+    assert len(f.report().signatures) == 1
+
+
+@pytest.mark.slow
+def test_a_pool_maps_a_gradient():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        for f in (OBJECTS["grad"], OBJECTS["jit grad"], OBJECTS["grad of a method"]):
+            for got, want in zip(pool.map(f, [X, 2 * X]), map(f, [X, 2 * X]), strict=True):
+                np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("make, args", [

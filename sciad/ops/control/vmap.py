@@ -18,6 +18,7 @@ from sciad.core.errors import ArgumentError, at_line
 from sciad.core.forward import Forward
 from sciad.core.graph import Graph, Type, Var, shape_of, type_of
 from sciad.core.record import is_fixed, record_leaves, recording
+from sciad.core.transformed import transformed
 from sciad.ops.control.axes import (
     argument_axes,
     from_front,
@@ -75,7 +76,7 @@ def vmap(f: Callable, in_axes: Any = 0, out_axes: Any = 0,
     if threads is not None and (type(threads) is not int or threads < 1):
         raise ArgumentError(f"vmap: threads={threads!r} must be a number of threads{at_line()}")
 
-    @functools.wraps(f)
+    @transformed(vmap, f, in_axes, out_axes, threads)
     def mapped(*args, **kwargs):
         call = _Call(f, args, kwargs, in_axes)
         if call.size and not recording():
