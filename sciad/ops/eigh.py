@@ -57,71 +57,72 @@ def between(q, x):
 
 def rotation(inner, same):
     """The unitary matrix that diagonalises the blocks of `inner` that belong to repeated values,
-    with their eigenvalues in ascending order, and leaves the other values where they are."""
+    with their eigenvalues in ascending order, and leaves the other values where they are; after
+    the eigenvalues, which are kept apart by a number for each block."""
     n = inner.shape[-1]
-    together = logical_or(same, np.eye(n, dtype=bool))
+    together = _together(same)
     size = max_(absolute(inner), (-2, -1), keepdims=True)
     apart = 2.0 * n * size + equal(size, 0.0)  # more than the eigenvalues of two blocks can differ
     group = argmax(together, -1).astype(real_dtype(inner.dtype))
     blocks = where(together, inner, 0.0) + on_diagonal(group) * apart
-    return eigh_p(blocks, lower=True, vectors=True)[1]
+    return eigh_p(blocks, lower=True, vectors=True)
+
+
+def _together(same):
+    return logical_or(same, np.eye(same.shape[-1], dtype=bool))
 
 
 # --- what a direction does to repeated values -----------------------------------------------------
 #
 # Operations of their own, since they are not linear in the direction: in a linear program
-# (`sciad.core.linearize`) they wait for its numbers. To be differentiated again they need the
-# slopes of each group to differ; where they do, the eigenvalues of the blocks have a derivative.
+# (`sciad.core.linearize`) they wait for its numbers. With R = rotation(inner), each is the diagonal
+# of R^H x R, or R diag(g) R^H; the derivative of the latter by `inner` is that of a function of
+# the eigenvalues of the blocks, as of dG above, and its own adjoint.
 
 
-def _where_coupled(parting, straight, inner, same, *g):
+def _where_coupled(parting, straight, inner, same, *xs):
     if not inner.size:
-        return straight(inner, same, *g)
-    return cond(any_(coupled(same, inner)), parting, straight, inner, same, *g)
+        return straight(inner, same, *xs)
+    return cond(any_(coupled(same, inner)), parting, straight, inner, same, *xs)
 
 
-def _slopes(inner, same):
-    return _where_coupled(lambda inner, same: _turned_back(inner, inner, same),
-                          lambda inner, same: real_of(diagonal_of(inner)), inner, same)
-
-
-def _turned_back(x, inner, same):
-    """The diagonal of x, in the basis to whose vectors the slopes belong."""
-    return real_of(diagonal_of(between(rotation(inner, same), x)))
+def _back(x, inner, same):
+    return _where_coupled(
+        lambda inner, same, x: real_of(diagonal_of(between(rotation(inner, same)[1], x))),
+        lambda inner, same, x: real_of(diagonal_of(x)), inner, same, x)
 
 
 def _turned(inner, same, g):
     def parting(inner, same, g):
-        r = rotation(inner, same)
+        r = rotation(inner, same)[1]
         return matmul_p(r * row(g), _adjoint(r))
 
     return _where_coupled(parting, lambda inner, same, g: on_diagonal(g).astype(inner.dtype),
                           inner, same, g)
 
 
-def _back(x, inner, same):
-    return _where_coupled(lambda inner, same, x: _turned_back(x, inner, same),
-                          lambda inner, same, x: real_of(diagonal_of(x)), inner, same, x)
+def _change(x, inner, same, g):
+    def parting(inner, same, g, x):
+        w, r = rotation(inner, same)
+        part = _quotients(g, w, repeated(w)) * between(r, where(_together(same), x, 0.0))
+        return matmul_p(r, matmul_p(part, _adjoint(r)))
 
-
-def _unknown(x, inner, same):
-    """`x`, but NaN where the direction turns the vectors, whose change is not known."""
-    return x * where(any_(coupled(same, inner)), np.nan, 1.0)
+    return _where_coupled(parting, lambda inner, same, g, x: 0.0 * x, inner, same, g, x)
 
 
 def _turned_jvp(tangents, out, args, params):
-    inner, same = args[:2]
-    total = 0.0 if tangents[2] is None else turned(inner, same, tangents[2])
-    return total if tangents[0] is None else total + _unknown(0.0 * tangents[0], inner, same)
+    inner, same, g = args
+    of_inner = 0.0 if tangents[0] is None else _change(tangents[0], inner, same, g)
+    return of_inner if tangents[2] is None else of_inner + turned(inner, same, tangents[2])
 
 
 def _turned_vjp(h, needs, out, args, params):
-    inner, same = args[:2]
-    return [_unknown(0.0 * h, inner, same) if needs[0] else None, None,
+    inner, same, g = args
+    return [_change(h, inner, same, g) if needs[0] else None, None,
             _back(h, inner, same) if needs[2] else None]
 
 
-slopes = General("slopes", _slopes,
+slopes = General("slopes", lambda inner, same: _back(inner, inner, same),
                  lambda inner, same: Type(inner.shape[:-1], real_dtype(inner.dtype)),
                  lambda tangents, out, args, params: _back(tangents[0], *args),
                  lambda g, needs, out, args, params: [turned(*args, g), None])

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from sciad.ops.degenerate import repeated
 from sciad.ops.determinant import cofactor_p
+from sciad.ops.eigh import slopes, turned
 from sciad.ops.pseudoinverse import lstsq_p
 from tests.ops.cases import Case, complex_, real
 
@@ -32,9 +34,21 @@ def _table():
     for dtype in DTYPES:
         yield from _hermitian(np.dtype(dtype).name, dtype)
         yield from _rectangular(np.dtype(dtype).name, dtype)
+    yield from _along_directions()
     yield from _general_eigenvalues()
     yield from _norms()
     yield from _products()
+
+
+def _along_directions():
+    """What a direction does to the values, single and repeated ones."""
+    for values in ([1.0, 2.0, 4.0], [1.0, 1.0, 1.0]):
+        same, name = repeated(np.array(values)), f"{values[2]:g}"
+        for dtype in DTYPES:
+            kind, a = np.dtype(dtype).name, hermitian(3, dtype)
+            yield Case(f"slopes {name} {kind}",
+                       lambda a, same=same: slopes(0.5 * (a + a.conj().T), same), (a,))
+        yield Case(f"turned {name}", lambda g, a=a, same=same: turned(a, same, g), (real(3),))
 
 
 def _square():
