@@ -165,6 +165,8 @@ class Write(Primitive):
         x, v = args[:2]
         dx = Tools.zeros(x.shape, out.dtype, out) if tangents[0] is None else tangents[0]
         dv = Tools.zeros((), out.dtype) if tangents[1] is None else tangents[1]
+        if dx.dtype != out.dtype:  # that of x + 0j is real, and receives complex entries
+            dx = dx.astype(out.dtype)
         return self(dx, dv, *args[2:], **params)
 
     def vjp(self, k, cotangent, out, args, params):

@@ -1047,3 +1047,28 @@ def test_memory_that_cannot_follow_is_refused():
                        (lambda x: setattr(x, "imag", 1.0), "imaginary")]:
         with pytest.raises(sciad.SciadError, match=message):
             sciad.vjp(f, x)
+
+
+def _spin(x):
+    psi = x + 0j
+    psi[0] = 1j * x[0] ** 2
+    return np.sum(np.abs(psi * (1 + 0.5j) + 0.2j) ** 4)
+
+
+def _spin_in_parts(x):
+    z = x * (1 + 0j)
+    np.add.at(z, [0, 0], 1j * x[:2])
+    z.imag[1] = x[0] ** 2
+    z[:1] *= 1 + 1j * x[1]
+    return np.sum(np.abs(z) ** 3)
+
+
+@pytest.mark.parametrize("f", [_spin, _spin_in_parts])
+def test_complex_writes_into_what_was_real(f):
+    """The tangent of ``x + 0j`` is real until a complex one is written into it."""
+    x = np.array([0.3, 0.7])
+    sciad.check_grads(f, (x,))
+    difference = [(sciad.grad(f)(x + e) - sciad.grad(f)(x - e)) / 2e-6 for e in 1e-6 * np.eye(2)]
+    np.testing.assert_allclose(sciad.hessian(f)(x), np.stack(difference), atol=1e-7)
+    np.testing.assert_allclose(sciad.jit(lambda x: sciad.jvp(f, (x,), (np.ones(2),))[1])(x),
+                               np.sum(sciad.grad(f)(x)), rtol=1e-13)
