@@ -146,15 +146,23 @@ def _windows(x, window_shape, axis):
 
 
 @implements(np.fill_diagonal)
-def fill_diagonal(a, val):
+def fill_diagonal(a, val, wrap=False):
     _writable(a, "fill_diagonal")
     if a.ndim < 2 or a.ndim > 2 and len(set(a.shape)) > 1:
         raise ArgumentError(f"fill_diagonal: shape {a.shape} has no diagonal to fill{at_line()}")
-    places = np.arange(min(a.shape))
+    places = _diagonal(a.shape, wrap)
     val = as_array(val)
     if val.ndim:
-        val = read(reshape(val, (-1,)), places % val.size)
-    views.write(a, (places,) * a.ndim, val)
+        val = read(reshape(val, (-1,)), np.arange(places[0].size) % val.size)
+    views.write(a, places, val)
+
+
+def _diagonal(shape, wrap):
+    """Where the diagonal lies; with `wrap`, that of a tall matrix begins again below itself."""
+    rows = np.arange(min(shape))
+    if wrap and len(shape) == 2:
+        return np.divmod(np.arange(0, shape[0] * shape[1], shape[1] + 1), shape[1])
+    return (rows,) * len(shape)
 
 
 def _writable(x, name):

@@ -16,6 +16,7 @@ from sciad.core.backend import asnumpy, beside
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.reductions import _flag
+from sciad.numpy.weighted import quantile_of_lines, weights_like
 from sciad.ops import elementwise as e
 from sciad.ops import reduce, sorting
 from sciad.ops.indexing import read
@@ -35,13 +36,13 @@ STEPS = (*PICKS, "averaged_inverted_cdf", "midpoint")
 
 
 @implements(np.quantile)
-def quantile(a, q, axis=None, keepdims=False, *, method="linear"):
-    return _quantile("quantile", a, q, 1.0, axis, keepdims, method)
+def quantile(a, q, axis=None, keepdims=False, *, method="linear", weights=None):
+    return _quantile("quantile", a, q, 1.0, axis, keepdims, method, weights)
 
 
 @implements(np.percentile)
-def percentile(a, q, axis=None, keepdims=False, *, method="linear"):
-    return _quantile("percentile", a, q, 100.0, axis, keepdims, method)
+def percentile(a, q, axis=None, keepdims=False, *, method="linear", weights=None):
+    return _quantile("percentile", a, q, 100.0, axis, keepdims, method, weights)
 
 
 @implements(np.median)
@@ -50,13 +51,13 @@ def median(a, axis=None, keepdims=False):
 
 
 @implements(np.nanquantile)
-def nanquantile(a, q, axis=None, keepdims=False, *, method="linear"):
-    return _quantile("nanquantile", a, q, 1.0, axis, keepdims, method)
+def nanquantile(a, q, axis=None, keepdims=False, *, method="linear", weights=None):
+    return _quantile("nanquantile", a, q, 1.0, axis, keepdims, method, weights)
 
 
 @implements(np.nanpercentile)
-def nanpercentile(a, q, axis=None, keepdims=False, *, method="linear"):
-    return _quantile("nanpercentile", a, q, 100.0, axis, keepdims, method)
+def nanpercentile(a, q, axis=None, keepdims=False, *, method="linear", weights=None):
+    return _quantile("nanpercentile", a, q, 100.0, axis, keepdims, method, weights)
 
 
 @implements(np.nanmedian)
@@ -64,20 +65,29 @@ def nanmedian(a, axis=None, keepdims=False):
     return _quantile("nanmedian", a, 0.5, 1.0, axis, keepdims, "linear")
 
 
-def _quantile(name, a, q, whole, axis, keepdims, method):
+def _quantile(name, a, q, whole, axis, keepdims, method, weights=None):
     a = as_array(a)
     dtype, q = _common(a.dtype, q), as_array(q)
+    kind = q.dtype if q.dtype.kind == "f" else np.dtype(float)
     if a.dtype.kind == "c":
         raise ArgumentError(f"{name}: complex numbers have no order{at_line()}")
     if method not in CONTINUOUS and method not in STEPS:
         raise ArgumentError(f"{name}: method={method!r}, must be one of "
                             f"{', '.join((*CONTINUOUS, *STEPS))}{at_line()}")
-    if not isinstance(q, Array) or method in STEPS:
+    if weights is not None and method != "inverted_cdf":
+        raise ArgumentError(f"{name}: weights= needs method='inverted_cdf', as in NumPy"
+                            f"{at_line()}")
+    if not isinstance(q, Array) or method in STEPS and weights is None:
         q = _checked(plain(q, f"the q of np.{name}"), whole)
     elif has_data(q):
         _checked(plain(q), whole)
     axes = reduce.axes_of(axis, a.ndim, name)
-    ranked = _ranked(a, axes, name)
+    lines = _lines(a, axes, name)
+    if weights is not None:
+        weights = _lines(weights_like(a, weights, axis, name), axes, name)
+        out = quantile_of_lines(lines, weights, q / whole, kind, name)
+        return _shaped(out, a.shape, q.shape, axes, _flag(keepdims))
+    ranked = sorting.sort(lines, 0)
     find = _of_numbers if name.startswith("nan") else _of_lines
     q = beside(q / whole, ranked) if method in CONTINUOUS else q / whole
     out = find(ranked, q, method, dtype)
@@ -99,14 +109,14 @@ def _checked(q, whole):
     return q
 
 
-def _ranked(x, axes, name):
-    """The entries along `axes`, sorted (NaNs last), as the first axis."""
+def _lines(x, axes, name):
+    """The entries along `axes` as the first axis."""
     rest = [k for k in range(len(x.shape)) if k not in axes]
     count = int(np.prod([x.shape[k] for k in axes], dtype=int))
     if not count:
         raise ArgumentError(f"{name} of an empty array of shape {x.shape}{at_line()}")
     lines = transpose_p(x, axes=(*axes, *rest))
-    return sorting.sort(reshape(lines, (count, *(x.shape[k] for k in rest))), 0)
+    return reshape(lines, (count, *(x.shape[k] for k in rest)))
 
 
 def _of_lines(ranked, q, method, dtype):

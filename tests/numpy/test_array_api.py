@@ -251,6 +251,7 @@ def test_methods():
 
 
 def test_inspection():
+    assert snp.__array_api_version__ == np.__array_api_version__
     info = snp.__array_namespace_info__()
     assert info.default_device() == "cpu" and "cpu" in info.devices()
     assert info.default_dtypes()["real floating"] == np.float64

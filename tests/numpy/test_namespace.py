@@ -13,6 +13,7 @@ from sciad.core.errors import ArgumentError, LostGradientError, NoRuleError
 X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.5]])
 
 NAMES = """
+__array_api_version__
 __array_namespace_info__ abs absolute acos acosh add all allclose amax amin angle any append
 apply_along_axis apply_over_axes arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax
 argmin argpartition argsort argwhere around array array_equal array_equiv array_split asanyarray

@@ -302,6 +302,14 @@ def _picks():
 
     yield Case("fill_diagonal", fill, (real(3, 3), real()))
 
+    def fill_on(x, v):
+        out = x * x
+        np.fill_diagonal(out, v, wrap=True)
+        return out * x
+
+    yield Case("fill_diagonal wrapped", fill_on, (real(6, 2), real(3)))
+    yield Case("fill_diagonal of a wide matrix", fill_on, (real(2, 4), real()))
+
     def copy_over(x, v):
         out = x * x
         np.copyto(out, v, where=np.array([True, False, True]))

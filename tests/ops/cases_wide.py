@@ -153,6 +153,15 @@ def _quantiles():
                    (real(5), np.array([0.13, 0.77])))
         yield Case(f"nanquantile {method}", lambda x, m=method: np.nanquantile(
             np.where(HOLES, x, np.nan), 0.4, axis=1, method=m), (real(2, 3),))
+    for q in [0.3, [0.0, 0.6, 1.0]]:
+        yield Case(f"weighted quantile {q}", lambda x, w, q=q: x * np.quantile(
+            x, q, axis=1, weights=w, method="inverted_cdf", keepdims=True)[..., :1],
+                   (real(2, 5), positive(2, 5, seed=3)))
+    yield Case("weighted percentile of lines", lambda x, w: np.percentile(
+        x, 40.0, axis=(0, 2), weights=w, method="inverted_cdf"), (real(2, 3, 2), positive(2, 2)))
+    yield Case("weighted nanquantile", lambda x, w: np.nanquantile(
+        np.where(HOLES, x, np.nan), 0.4, axis=1, weights=w, method="inverted_cdf"),
+               (real(2, 3), positive(2, 3)))
 
 
 def _padding():
