@@ -44,12 +44,23 @@ def differentiable(x: Any, where: str) -> Any:
         kind = "O"
     if kind not in _NUMBERS:
         what = f"dtype {x.dtype}" if hasattr(x, "dtype") else f"type {type(x).__name__}"
-        cure = ("pass floats, for example x.astype(float)" if kind in "biu" and not
-                isinstance(x, (str, bytes)) else
-                "choose other arguments by argnums, or keep it out of the container")
         raise DTypeError(f"{where}: cannot differentiate with respect to a value of {what}"
-                         f"{at_line()}; {cure}")
+                         f"{at_line()}; {_cure(x, kind)}")
     return x
+
+
+_STATIC = 'declare it dataclasses.field(metadata={"static": True}) if it is a field of a dataclass'
+
+
+def _cure(x, kind) -> str:
+    """What to do about an argument that is no float."""
+    if kind in "biu" and not isinstance(x, (str, bytes)):
+        return f"pass floats, for example x.astype(float), or {_STATIC}"
+    name = type(x).__name__
+    if kind == "O" and type(x).__module__ != "builtins" and not isinstance(x, np.ndarray):
+        return (f"to differentiate by what it holds, sciad.register({name}, flatten, unflatten) "
+                f"makes {name} a container; else choose other arguments by argnums")
+    return f"choose other arguments by argnums, keep it out of the container, or {_STATIC}"
 
 
 def fitting(seed: Any, x: Any, what: str) -> Any:
@@ -74,8 +85,8 @@ def positions(argnums: Any) -> int | tuple[int, ...]:
     try:
         return tuple(map(operator.index, argnums))
     except TypeError:
-        raise ArgumentError(f"argnums={argnums!r}: must be an int or a tuple of ints, the positions "
-                            f"of arguments from 0{at_line()}") from None
+        raise ArgumentError(f"argnums={argnums!r}: must be an int or a tuple of ints, "
+                            f"positions of arguments from 0{at_line()}") from None
 
 
 def places_of(argnums: int | tuple[int, ...], count: int, f) -> list[int]:

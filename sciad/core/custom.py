@@ -52,9 +52,10 @@ def custom_rule(f: Callable | None = None, *, jvp: Callable | None = None,
     Parameters
     ----------
     f : callable
-        Any containers in and out. Inside transforms it is called with plain arrays (or, under
-        `jit`, recorded), so it may call any library. It must not write into its arguments, and
-        whatever it depends on differentiably must be an argument.
+        Any containers in and out. Inside transforms it is called with plain arrays, so it may
+        call any library. Under `jit` it is recorded; what cannot be is called with plain arrays
+        there too, once with ones to learn the shapes of its results. It must not write into its
+        arguments, and whatever it depends on differentiably must be an argument.
     jvp : callable, optional
         ``jvp(primals, tangents) -> (out, tangent)``, tuples of one entry a parameter of `f`.
     vjp : callable, optional
@@ -273,8 +274,7 @@ class _Call:
             recorded = record_leaves(lambda *xs: (self.rule.f(*self.primals(xs)), list(xs)),
                                      [type_of(x) for x in operands])
         except (RecordError, LostGradientError) as error:
-            raise RecordError(f"custom_rule: the code of {self.rule.name} cannot be recorded "
-                              f"({error}); what calls it runs eagerly") from error
+            return self.called_back(operands, error)
         graph, consts = recorded.graph, recorded.consts
         own = graph.inputs[len(consts):]
         ends = graph.outputs[len(graph.outputs) - len(own):]
@@ -290,6 +290,28 @@ class _Call:
         self.out_leaves, self.out_structure = tree.flatten(out)
         self.out_places = list(range(len(outs)))
         return out
+
+    def called_back(self, operands, reason):
+        """The call as an operation that runs the function on plain arrays when it is evaluated."""
+        try:
+            ones = [np.ones(x.shape, x.dtype)[()] for x in operands]
+            outs = self.value(*ones, keep=False)
+        except Exception as error:  # the function's own, of arguments that it was not written for
+            raise RecordError(f"custom_rule: the code of {self.rule.name} cannot be recorded "
+                              f"({reason}), and called with ones it raised {error!r}; what calls "
+                              "it runs eagerly") from error
+        types = tuple(type_of(x) for x in outs)
+        return self.result(bind(called_p, tuple(operands), {"call": self, "types": types}))
+
+    def of_types(self, types, values):
+        """The function on plain values, whose results must have these types."""
+        outs = self.value(*values, keep=False)
+        if tuple(type_of(x) for x in outs) != types:
+            error = SciadError(f"custom_rule: the types of what {self.rule.name} returns depend "
+                               f"on the values of its arguments: {types} and {outs}")
+            vars(error)["eager_knows_more"] = True
+            raise error
+        return outs
 
     # --- its derivative --------------------------------------------------------------------------
 
@@ -410,7 +432,7 @@ def _transposed(call, name, linear, zeros, seeds):
     try:
         start, back = vjp_unstaged(linear, zeros)
         parts = list(back(seeds))
-    except (LostGradientError, RecordError) as error:
+    except (LostGradientError, NoRuleError, RecordError) as error:
         raise NoRuleError(f"custom_rule: the {name} rule of {rule.name} cannot be transposed: "
                           f"{error}; {cure}") from error
     finally:
@@ -438,6 +460,10 @@ def _custom_vjp(cotangents, needs, outs, args, params):
 
 custom_p = General("custom_rule", lambda *args, call, keep: call.value(*args, keep=keep), None,
                    _custom_jvp, _custom_vjp, multiple=True)
+
+
+called_p = General("custom_rule_call", lambda *args, call, types: call.of_types(types, args),
+                   lambda *args, call, types: types, _custom_jvp, _custom_vjp, multiple=True)
 
 
 def _recorded_jvp(tangents, outs, args, params):

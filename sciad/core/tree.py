@@ -19,16 +19,27 @@ _LEAF: Any = optree.tree_flatten(cast(Any, 0.0), namespace=NAMESPACE)[1]
 
 
 class Fixed:
-    """A leaf that belongs to the structure."""
+    """A leaf that belongs to the structure: it counts by value."""
 
-    __slots__ = ("value",)
+    __slots__ = ("value", "content")
 
     def __init__(self, value):
         self.value = value
+        self.content = ((value.dtype.str, value.shape, value.tobytes())
+                        if isinstance(value, np.ndarray) else value)
+
+    def __eq__(self, other):
+        return type(self.value) is type(other.value) and self.content == other.content
+
+    def __hash__(self):
+        try:
+            return hash(self.content)
+        except TypeError:
+            return hash(type(self.value))
 
 
 _register: Any = optree.register_pytree_node
-_register(Fixed, lambda x: ((), x.value, None), lambda value, _: value, namespace=NAMESPACE)
+_register(Fixed, lambda x: ((), x, None), lambda x, _: x.value, namespace=NAMESPACE)
 
 
 def flatten(tree: Any, fixed: Callable | None = None) -> tuple[list, Any]:
@@ -82,11 +93,13 @@ def register(cls: type, flatten: Callable | None = None,
     Parameters
     ----------
     cls : type
-        Dataclasses and named tuples are containers without registration.
+        Dataclasses and named tuples are containers without registration (the fields of a
+        dataclass that hold no floats need the mark below).
     flatten : callable
         Instance -> sequence of its parts (containers or arrays).
     unflatten : callable
-        Sequence of parts -> instance. A dataclass needs neither: all its fields are its parts.
+        Sequence of parts -> instance. A dataclass needs neither: its fields are its parts, but for
+        those declared ``dataclasses.field(metadata={"static": True})``, which stay as they are.
 
     Raises
     ------
@@ -127,7 +140,14 @@ def register(cls: type, flatten: Callable | None = None,
 def _register_dataclass(cls: type) -> None:
     if cls in _registered:
         return
-    names = [field.name for field in dataclasses.fields(cls)]
+    fields = dataclasses.fields(cls)
+    names = [field.name for field in fields]
+    static = [bool(field.metadata.get("static")) for field in fields]
+
+    def parts_of(instance):
+        parts = [getattr(instance, name) for name in names]
+        return [Fixed(part) if fixed and not isinstance(part, optree.PyTreeSpec) else part
+                for part, fixed in zip(parts, static, strict=True)]
 
     def build(parts):
         instance = object.__new__(cls)
@@ -135,4 +155,4 @@ def _register_dataclass(cls: type) -> None:
             object.__setattr__(instance, name, part)
         return instance
 
-    register(cls, lambda instance: [getattr(instance, name) for name in names], build)
+    register(cls, parts_of, build)

@@ -1,6 +1,7 @@
 """Nothing drops a derivative silently: each way to do so raises and names the fix."""
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -18,6 +19,15 @@ from sciad.core.errors import (
 
 X = np.array([1.0, 2.0, 3.0])
 PLAIN = np.zeros(3)
+
+
+@dataclasses.dataclass
+class Tank:
+    level: object
+
+
+class Pump:
+    rate = 1.0
 
 
 def assign_into_plain(x):
@@ -121,6 +131,12 @@ def test_write_into_broadcast_raises():
 @pytest.mark.parametrize("call, error, message", [
     (lambda: sciad.grad(np.sum)(np.array([1, 2])), DTypeError, "dtype int64.*astype"),
     (lambda: sciad.grad(np.sum)("abc"), DTypeError, "type str"),
+    (lambda: sciad.grad(np.sum)(Tank("x")), DTypeError,
+     r'type str.*metadata=\{"static": True\}'),
+    (lambda: sciad.grad(np.sum)(Tank(PLAIN.astype(int))), DTypeError, "int64.*astype.*static"),
+    (lambda: sciad.grad(np.sum)([Pump()]), DTypeError,
+     r"type Pump.*sciad\.register\(Pump, flatten, unflatten\)"),
+    (lambda: sciad.grad(np.sum)(None), ArgumentError, "NoneType"),
     (lambda: sciad.grad(np.sum)(True), DTypeError, "type bool"),
     (lambda: sciad.grad(np.sin)(X), ArgumentError, r"scalar, got shape \(3,\).*jacobian"),
     (lambda: sciad.grad(lambda x: x * 1j)(1.0), DTypeError, "complex"),

@@ -11,7 +11,7 @@ import pytest
 
 import sciad
 from sciad import numpy as snp
-from sciad.core.errors import DerivativeError
+from sciad.core.errors import ArgumentError, DerivativeError
 from sciad.core.primitive import active
 from sciad.core.record import record
 from sciad.core.reverse import Reverse
@@ -220,6 +220,44 @@ class Custom:
 
 
 sciad.register(Custom, lambda c: (c.birth, c.other), lambda parts: Custom(*parts))
+
+
+@dataclasses.dataclass
+class Fit:
+    rate: Any
+    method: str = dataclasses.field(default="RK45", metadata={"static": True})
+    columns: Any = dataclasses.field(default=None, metadata={"static": True})
+
+
+@pytest.mark.parametrize("columns", [None, 3, [1, 2], np.array([0, 2])],
+                         ids=["none", "int", "list", "array"])
+def test_static_fields_of_a_dataclass_stay_as_they_are(columns):
+    fit = Fit(2.0 * X, "exact", columns)
+
+    def loss(fit):
+        assert fit.method == "exact" and fit.columns is columns
+        return np.sum(fit.rate[:2] ** 3)
+
+    slope = sciad.grad(loss)(fit)
+    assert slope.method == "exact" and slope.columns is columns
+    np.testing.assert_allclose(slope.rate, [12 * X[0] ** 2, 12 * X[1] ** 2, 0.0])
+    same = Fit(X, "exact", np.array(columns) if isinstance(columns, np.ndarray) else columns)
+    assert sciad.jvp(loss, (fit,), (same,))[1] == pytest.approx(np.sum(12 * X[:2] ** 3))
+    sciad.check_grads(loss, (fit,))
+    with pytest.raises(ArgumentError, match="structure"):
+        sciad.jvp(loss, (fit,), (Fit(X, "other", columns),))
+
+
+def test_jit_compiles_a_static_field_by_value():
+    @sciad.jit
+    def total(fit):
+        return np.sum(fit.rate[fit.columns]) if fit.method == "some" else np.sum(fit.rate)
+
+    columns = np.array([0, 2])
+    assert total(Fit(X, "some", columns)) == pytest.approx(X[0] + X[2])
+    assert total(Fit(X, "all", columns)) == pytest.approx(np.sum(X))
+    columns[0] = 1
+    assert total(Fit(X, "some", columns)) == pytest.approx(X[1] + X[2])
 
 
 @pytest.mark.parametrize("container", [
