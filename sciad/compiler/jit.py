@@ -42,6 +42,7 @@ from sciad.core.errors import (
     NoRuleError,
     RecordError,
     SciadError,
+    UntoldError,
 )
 from sciad.core.graph import Graph
 from sciad.core.primitive import Watching, watch
@@ -217,7 +218,10 @@ class Jitted:
             raise error
         found.repeated[str(error or "a gradient holds a NaN: entries that a selection dropped "
                                     "are masked eagerly")] += 1
-        return self.f(*args, **kwargs)
+        out = self.f(*args, **kwargs)
+        if isinstance(error, UntoldError):  # it did not raise after all
+            self._warn(str(error))
+        return out
 
     def _run(self, args, kwargs):
         if self.options.device == "cuda":

@@ -170,7 +170,7 @@ def specialised(f: Callable, call: Call, options: Options, capacity: int,
 
     def record() -> Recorded:
         with loop_capacity(capacity), watched():
-            return record_leaves(lambda *xs: call.run(f, xs), types, True, integers)
+            return record_leaves(lambda *xs: call.run(f, xs), types, True, integers, True)
 
     recorded = record()
     if call.touched:

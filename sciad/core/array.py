@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciad.core import scipy_calls
-from sciad.core.call_sites import numpy_function, package
+from sciad.core.call_sites import about_to_raise, is_onlooker, numpy_function, package
 from sciad.core.errors import (
     ArgumentError,
     DTypeError,
     LostGradientError,
     NoRuleError,
     RecordError,
+    UntoldError,
     at_line,
 )
 
@@ -132,8 +133,12 @@ class Array:
             yield self[index]
 
     def __repr__(self) -> str:
-        live = current(self)
-        return f"Array({live._value!r}, {live._interp or 'plain'})"
+        if is_recorded(self) and not is_onlooker(sys._getframe(1)):
+            plain(self, "repr()")
+        return _sketch(self)
+
+    def __str__(self) -> str:
+        return _sketch(self) if is_onlooker(sys._getframe(1)) else str(plain(self, "str()"))
 
     def __format__(self, spec: str) -> str:
         return format(plain(self, "format()"), spec)
@@ -350,6 +355,13 @@ def _restored(x: Any) -> Any:
     return np.asarray(x) if isinstance(x, (np.ndarray, np.generic)) else x
 
 
+def _sketch(x: Array) -> str:
+    """A text for a reader."""
+    if not is_recorded(x, ended=True):
+        x = current(x)
+    return f"Array({x._value!r}, {x._interp or 'plain'})"
+
+
 def _able(x, method: str):
     """A value, or its Python number where the type (a device's array) lacks a method."""
     return x if hasattr(type(x), method) else x.item()
@@ -380,6 +392,15 @@ def has_data(x: Array) -> bool:
     return True
 
 
+def is_recorded(x: Array, ended: bool = False) -> bool:
+    """Whether a recording follows `x`, or one that has `ended` did."""
+    while type(x) is Array:
+        if x._interp is not None and not x._interp.has_data and (ended or x._interp.live):
+            return True
+        x = x._value
+    return False
+
+
 def is_plain(x: Array) -> bool:
     """Whether no transform follows `x` (any more)."""
     return current(x)._interp is None
@@ -398,6 +419,9 @@ def plain(x: Any, purpose: str = "its value") -> Any:
     while type(x) is Array:
         live = current(x)
         if live._interp is not None and not live._interp.has_data:
+            if about_to_raise(sys._getframe(1)):
+                raise _refusal(live, UntoldError(
+                    f"a branch raises and tells a value, by {purpose}{at_line()}"))
             raise _refusal(live, RecordError(
                 f"{purpose} needs the data of a value that is being recorded, which has only "
                 f"shape {live.shape} and dtype {live.dtype}{at_line()}"

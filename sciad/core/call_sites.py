@@ -203,6 +203,55 @@ def package(frame: FrameType) -> str:
     return package_of(frame.f_globals.get("__name__", ""))
 
 
+_ONLOOKERS = frozenset("""
+    IPython _pydevd_bundle _pytest bdb code debugpy pdb pluggy pydevd pydevd_bundle traceback
+""".split())
+"""Packages of debuggers and of what reports errors."""
+
+
+def is_onlooker(frame: FrameType | None) -> bool:
+    """Whether `frame` asks for a value's text to show it to a reader, as sciad's own messages and
+    debuggers do, rather than for the program."""
+    asked = False
+    while frame is not None:
+        name = package(frame)
+        if name in _ONLOOKERS or name == "sciad" and not asked:
+            return True
+        if name == "sciad":
+            return False
+        asked = asked or name != "numpy"
+        frame = frame.f_back
+    return False
+
+
+_LEAVES_THE_LINE = frozenset([*dis.hasjrel, *dis.hasjabs, *(
+    code for name, code in dis.opmap.items() if name.startswith(("RETURN", "YIELD", "RERAISE")))])
+
+
+def about_to_raise(frame: FrameType | None) -> bool:
+    """Whether the program will raise next: what `frame` asks for becomes part of an exception."""
+    asked = False
+    while frame is not None and not (asked and package(frame) == "sciad"):
+        if package(frame) not in ("sciad", "numpy"):
+            asked = True
+            if _leads_to_raise(frame.f_code, frame.f_lasti):
+                return True
+        frame = frame.f_back
+    return False
+
+
+@functools.lru_cache(maxsize=256)
+def _leads_to_raise(code: CodeType, offset: int) -> bool:
+    """Whether a `raise` follows an instruction, with no jump before it."""
+    for instruction in _instructions(code):
+        if instruction.offset >= offset:
+            if instruction.opname == "RAISE_VARARGS":
+                return True
+            if instruction.opcode in _LEAVES_THE_LINE:
+                return False
+    return False
+
+
 def numpy_function() -> str | None:
     """Of what calls sciad now: the function of NumPy that the program has called, or None."""
     frame: FrameType | None = sys._getframe(1)

@@ -28,6 +28,13 @@ class RecordError(SciadError, TypeError):
     """The program asks a recorded value for data that it does not have."""
 
 
+class UntoldError(RecordError):
+    """A branch raises, and the exception tells a value: compiled code cannot make it. A call that
+    comes to this branch is repeated eagerly."""
+
+    eager_knows_more = True
+
+
 class DerivativeError(SciadError, AssertionError):
     """A derivative differs from central differences."""
 
@@ -91,6 +98,16 @@ def user_line() -> str:
     """Where the user's code is now, as ``file:line`` (empty if unknown)."""
     frame = user_frame()
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+
+
+def raised_at(error: BaseException) -> str:
+    """The innermost line of the user's code that an exception came from, as `at_line`."""
+    place, traceback = "", error.__traceback__
+    while traceback is not None:
+        if not is_internal(traceback.tb_frame):
+            place = f" (at {traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno})"
+        traceback = traceback.tb_next
+    return place
 
 
 def at_line() -> str:

@@ -20,8 +20,17 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
-from sciad.core.array import Array, current
-from sciad.core.errors import RecordError, SciadError, at_line, is_internal, user_place
+from sciad.core import tree
+from sciad.core.array import Array, current, is_recorded
+from sciad.core.errors import (
+    RecordError,
+    SciadError,
+    UntoldError,
+    at_line,
+    is_internal,
+    raised_at,
+    user_place,
+)
 from sciad.core.fingerprint import fingerprint
 from sciad.core.graph import Atom, Equation, Literal, Var, output_types
 from sciad.core.paths import Jump, Needs, Path, Question, Raise, Return, below, uncovered
@@ -64,9 +73,10 @@ class _Differs(BaseException):
 class Explorer:
     """Runs a function until each question has both answers."""
 
-    def __init__(self, integers=()):
+    def __init__(self, integers=(), repeats=False):
         self.root = Path()
         self.countable: set[Var] = set(integers)
+        self.repeats = repeats
         self.needs = Needs()
         self.known: dict[Any, Question] = {}
         self.refused: set[tuple[Path, Question]] = set()
@@ -112,6 +122,8 @@ class Explorer:
         self.base = sys._getframe(1)
         try:
             end = Return(*run())
+        except UntoldError as error:
+            end = self._untold(error)
         except SciadError:
             raise
         except RecursionError:
@@ -120,8 +132,17 @@ class Explorer:
             if not self.asked:
                 raise
             end = Raise(exception)
+            if _tells_a_value(exception):
+                end = self._untold(UntoldError(
+                    f"a branch raises and tells a value{raised_at(exception)}"))
         self.last = end
         self._finish(end)
+
+    def _untold(self, error) -> Raise:
+        """A branch that raises, and tells a value: the end of a path where calls are repeated."""
+        if not (self.asked and self.repeats):
+            raise error
+        return Raise(error)
 
     def _finish(self, end):
         if self.shadow is not None:
@@ -369,6 +390,12 @@ class _Shadow:
                   and type(known.exception) is type(end.exception)
                   and known.exception.args == end.exception.args):
             raise _Differs
+
+
+def _tells_a_value(exception: Exception) -> bool:
+    """Whether an exception holds values without data."""
+    held = tree.flatten((exception.args, vars(exception)))[0]
+    return any(isinstance(x, Array) and is_recorded(x, ended=True) for x in held)
 
 
 def _outer_type(x: Array):

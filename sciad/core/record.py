@@ -117,15 +117,20 @@ def record(function: Callable, *args: Any) -> Recorded:
 
 
 def record_leaves(function: Callable, types: list[Type], verify: bool = False,
-                  integers: Sequence[int] = ()) -> Recorded:
+                  integers: Sequence[int] = (), repeats: bool | None = None) -> Recorded:
     """Record a function of flat arguments of the given types.
 
     With `verify` the function runs once more, and must do the same again (`RecordError`).
     A branch on nothing but the arguments numbered in `integers` is refused (`RecordError`): such
     an argument had better count by value than have every recursion on it explored.
+    `repeats` tells that a call which ends in an `UntoldError` will be repeated eagerly, so that a
+    branch may end so; by default what the recording around this one says.
     """
     inputs = [Var(t) for t in types]
-    explorer = Explorer([inputs[k] for k in integers])
+    if repeats is None:
+        outer = _innermost()
+        repeats = outer is not None and outer.explorer.repeats
+    explorer = Explorer([inputs[k] for k in integers], repeats)
 
     def run() -> tuple[list[Atom], Any]:
         with Recorder(explorer) as recorder:
@@ -144,9 +149,13 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
     return Recorded(graph, explorer.consts, _common_structure(root), explored)
 
 
+def _innermost() -> Recorder | None:
+    return next((x for x in reversed(active()) if isinstance(x, Recorder)), None)
+
+
 def _tell_outer(explored: Explored) -> None:
     """Let the recording around this one, in its first run, count it."""
-    outer = next((x for x in reversed(active()) if isinstance(x, Recorder)), None)
+    outer = _innermost()
     if outer is not None and outer.explorer.runs == 1:
         outer.explorer.inner.append(explored)
 

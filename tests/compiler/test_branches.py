@@ -5,6 +5,7 @@ import pytest
 
 import sciad
 from sciad import numpy as snp
+from sciad.ode import solve_ivp
 
 RANDOM = np.random.default_rng(7)
 
@@ -105,6 +106,46 @@ def inside_while(x):
     return sciad.while_loop(lambda s: s[0] < 5, body, (0, x[1]))[1] * x[2]
 
 
+class OutOfRange(ArithmeticError):
+    def __init__(self, value):
+        super().__init__(f"{value:.2f} is out of range")
+        self.value = value
+
+
+def raises_by_text(x):
+    if x[0] > 1:
+        raise ValueError(f"x is too large: {x}")
+    if x[1] > 1:
+        raise ValueError("second: " + str(x[1]))
+    return x * x[2]
+
+
+def raises_with_value(x):
+    if x[0] > 1:
+        raise ValueError("too large", x[0])
+    return x * x[2]
+
+
+def raises_by_message(x):
+    if x[0] > 1:
+        message = "first: {:.3f}, all: {}".format(x[0], [f"{entry:.1f}" for entry in x])
+        raise KeyError(message)
+    if not x[1] < 1:
+        raise AssertionError(f"second is {x[1]}")
+    if np.any(x > 2):
+        raise OutOfRange(np.max(x))
+    return np.sin(x)
+
+
+def raises_in_a_loop(x):
+    def body(i, y):
+        if y > 2:
+            raise ArithmeticError(f"{y} at iteration {i}")
+        return y + x[1] ** 2
+
+    return sciad.fori_loop(0, 5, body, x[0])
+
+
 def while_condition_branches(x):
     def go(state):
         if state[0] < 3:
@@ -157,13 +198,14 @@ def counting(x):
 
 FUNCTIONS = [busy, mutating, recursive, inside_while, while_condition_branches, inside_scan,
              containers, large, counting]
+TELLING = [raises_by_text, raises_with_value, raises_by_message, raises_in_a_loop]
 
 
 def outcome(f, *args):
     """The leaves of the result, or the exception's type and message."""
     try:
         out = f(*args)
-    except (ValueError, ArithmeticError) as error:
+    except (ValueError, ArithmeticError, KeyError, AssertionError) as error:
         return type(error), str(error)
     return [np.asarray(leaf) for leaf in sciad.core.tree.flatten(out)[0]]
 
@@ -198,6 +240,57 @@ def test_values_and_gradients(f):
         outcomes.add(str(outcome(f, x)[0]) if isinstance(outcome(f, x), tuple) else "value")
     if f is busy:
         assert len(outcomes) == 3, "both exceptions and values must occur"
+
+
+@pytest.mark.parametrize("f", TELLING, ids=lambda f: f.__name__)
+def test_a_branch_that_raises_may_tell_values(f):
+    compiled = sciad.jit(f, strict=True)
+    slope = sciad.jit(sciad.grad(summed(f)), strict=True)
+    outer = sciad.jit(lambda x: 2 * compiled(x), strict=True)
+    raised = 0
+    for k in range(40):
+        x = RANDOM.normal(size=3) * 1.5
+        agree(compiled, f, x)
+        agree(outer, lambda x: 2 * f(x), x)
+        if k % 4 == 0:
+            agree(slope, sciad.grad(summed(f)), x)
+            agree(sciad.grad(summed(compiled)), sciad.grad(summed(f)), x)
+        raised += isinstance(outcome(f, x), tuple)
+    assert 5 < raised < 35
+    signature, = compiled.report().signatures
+    assert signature["branches"] and not compiled.report().eager
+    assert all("a branch raises and tells a value" in why and "test_branches.py:" in why
+               for why in signature["repeated"])
+    assert sum(signature["repeated"].values()) >= raised
+
+
+def test_a_raise_that_the_program_catches_is_told_of():
+    @sciad.jit
+    def caught(x):
+        try:
+            return raises_by_text(x)
+        except ValueError:
+            return 0 * x
+
+    assert (caught(np.zeros(3)) == 0).all()
+    with pytest.warns(sciad.compiler.jit.FallbackWarning, match="a branch raises and tells"):
+        assert (caught(np.full(3, 2.0)) == 0).all()
+    assert (caught(np.full(3, 0.5)) == 0.25).all()
+
+
+@pytest.mark.filterwarnings("ignore::sciad.compiler.jit.FallbackWarning")
+def test_right_hand_sides_raise_with_their_values():
+    def falling(t, y):
+        if y[0] < 0.5:
+            raise ValueError(f"too low: {y[0] < 0.5}")
+        return -y
+
+    def end(y0):
+        return solve_ivp(falling, (0.0, 2.0), y0, t_eval=[2.0]).y[0, -1]
+
+    for f in (end, sciad.jit(end), sciad.grad(end), sciad.jit(sciad.grad(end))):
+        with pytest.raises(ValueError, match="too low: True"):
+            f(np.ones(1))
 
 
 @pytest.mark.parametrize("f", FUNCTIONS[1:], ids=lambda f: f.__name__)

@@ -385,12 +385,29 @@ def formats(x):
     return x if f"{x:.3f}" else -x
 
 
+def its_text(x):
+    return 2 * x if str(x) == "1.5" else x
+
+
+def its_representation(x):
+    return 2 * x if repr([x]) == "[1.5]" else x
+
+
+def percent(x):
+    return 2 * x if "%s" % x == "1.5" else x  # noqa: UP031
+
+
+def shown_in_braces(x):
+    return 2 * x if f"{x!r}" == "1.5" else x
+
+
 IMPURE = [(appends, "not pure"), (counts, "not pure"), (adds_up, "not pure"), (prints, "it prints"),
           (random_numpy, "pure|random"), (random_python, "pure|random"), (random_branch, "random"),
           (clock, "not pure"), (needs_float, "float"), (uses_math, "float"),
           (needs_plain_array, "asarray|float"), (fills_a_plain_array, "float|sequence"),
           (fills_in_a_branch, "float|sequence"), (data_dependent_while, "while_loop"),
-          (formats, "format")]
+          (formats, "format"), (its_text, "str.*test_jit"), (percent, "str.*test_jit"),
+          (its_representation, "repr.*test_jit"), (shown_in_braces, "repr.*test_jit")]
 
 
 @native

@@ -240,6 +240,7 @@ def test_overwritten_matrix_operand_is_right_or_raises(size):
     lambda x: x[0] if x[0] > 0 else -x[0], lambda x: x[0] if x.any() else x[1],
     lambda x: copy.deepcopy(x)[0], lambda x: copy.copy(x)[0], lambda x: max(x[0], x[1]),
     lambda x: sum(x), lambda x: [1, 2][int(x[0] * 0)] * x[0], lambda x: len(repr(x)) * 0 + x[0],
+    lambda x: {str(y): y for y in x}[str(x[1])], lambda x: x[0] * bool("%s" % x[1]),  # noqa: UP031
     lambda x: x.tolist()[0], lambda x: x.item(0), lambda x: (x[0] > 1 or x[1] > 1) * x[0],
 ])
 def test_harmless_reads_work(function):

@@ -1,6 +1,8 @@
 """Recording: graphs print, check and evaluate themselves; branches join; impurity is noticed."""
 
 import itertools
+import sys
+import traceback
 
 import numpy as np
 import pytest
@@ -349,6 +351,22 @@ def test_texts_stand_in_the_structure():
 def test_what_needs_data_raises(function, message):
     with pytest.raises((RecordError, ValueError, TypeError), match=message):
         record(function, X)
+
+
+def test_a_debugger_shows_a_recorded_value():
+    texts = []
+
+    def f(x):
+        frame = traceback.walk_stack(sys._getframe())
+        stack = traceback.StackSummary.extract(frame, limit=1, capture_locals=True)
+        texts.append(stack[0].locals["x"])
+        with pytest.raises(RecordError, match=r"repr\(\) needs the data"):
+            repr(x)
+        return x
+
+    with pytest.raises(RecordError, match="repr"):
+        record(f, 1.0)
+    assert "Array(" in texts[0]
 
 
 def test_endless_data_dependent_loop_is_refused():
