@@ -21,6 +21,16 @@ from sciad.core.transforms import jvp, vjp
 
 _MODES = ("forward", "reverse")
 
+_STREAM = 0x5C1AD
+"""Keeps the directions apart from the user's own numbers of the same seed: a direction that is the
+point itself sees the derivative along it alone."""
+
+_ROUNDINGS = 1000
+"""By how many roundings of its values a difference may be off."""
+
+_DISAGREEMENTS = 10
+"""By how much of what its two step sizes disagree in a difference may be off."""
+
 
 def check_grads(f: Callable, args: Sequence[Any], order: int = 2,
                 modes: str | Sequence[str] = _MODES, rtol: float | None = None,
@@ -38,8 +48,9 @@ def check_grads(f: Callable, args: Sequence[Any], order: int = 2,
     modes : {"forward", "reverse"} or a sequence of them
         The modes to check.
     rtol, atol : float, optional
-        Tolerances; by default 1e-6 in double and 5e-3 in single precision, relative to the
-        largest entry.
+        A derivative may differ by ``rtol`` times the largest entry of the difference, by default
+        1e-6 in double and 5e-3 in single precision; and by ``atol``, by default the rounding that
+        a difference of these values holds, so that small functions are checked as sharply.
     step : float, optional
         The step h of the differences; by default 1e-4 in double and 2e-2 in single precision.
     seed : int
@@ -72,10 +83,9 @@ def check_grads(f: Callable, args: Sequence[Any], order: int = 2,
         raise ArgumentError(f"check_grads: {name} has no float among its arguments{at_line()}")
     single = any(x.dtype in (np.float32, np.complex64) for x in point)
     rtol = (5e-3 if single else 1e-6) if rtol is None else rtol
-    checker = _Checker(name, modes, rtol, rtol if atol is None else atol,
-                       (2e-2 if single else 1e-4) if step is None else step,
-                       np.random.default_rng(seed))
-    checker.check(function, point, order, ())
+    step = (2e-2 if single else 1e-4) if step is None else step
+    checker = _Checker(name, modes, rtol, atol, step, np.random.default_rng([seed, _STREAM]))
+    checker.check(function, point, order, (), 0.0)
 
 
 def _flat(f, args):
@@ -112,10 +122,11 @@ class _Checker:
         self.name, self.modes, self.rng = name, modes, rng
         self.rtol, self.atol, self.step = rtol, atol, step
 
-    def check(self, f, point, order, outer):
-        """Check `f`, itself a derivative made by the modes `outer`, to `order` more orders."""
+    def check(self, f, point, order, outer, size):
+        """Check `f`, itself a derivative made by the modes `outer` of a function with values of
+        that `size`, to `order` more orders."""
         v = [self.direction(x) for x in point]
-        slope = self.difference(f, point, v)
+        slope, noise, size = self.difference(f, point, v, size)
         if not slope:
             raise ArgumentError(f"check_grads: {self.name} has no float among its results"
                                 f"{at_line()}")
@@ -124,20 +135,23 @@ class _Checker:
             path = (mode, *outer)
             if mode == "forward":
                 out, got = jvp(f, point, v)
-                self.compare(got, slope, path)
+                self.compare(got, slope, map(_largest, slope), noise, path)
 
                 def derived(*xs):
                     return jvp(f, xs, v)[1]
             else:
                 out, pull = vjp(f, *point)
-                self.compare([_inner(pull(_typed(w, out)), v)], [_inner(w, slope)], path)
+                terms = sum(float(np.sum(np.abs(asnumpy(a) * b)))
+                            for a, b in zip(w, slope, strict=True))
+                self.compare([_inner(pull(_typed(w, out)), v)], [_inner(w, slope)], [terms],
+                             [sum(noise)], path)
 
                 def derived(*xs):
                     out, pull = vjp(f, *xs)
                     return list(pull(_typed(w, out)))
 
             if order > 1:
-                self.check(derived, point, order - 1, path)
+                self.check(derived, point, order - 1, path, size)
 
     def direction(self, x):
         """A random direction of the shape and dtype of `x`, of length about one."""
@@ -146,24 +160,30 @@ class _Checker:
             v = v + 1j * self.rng.standard_normal(x.shape)
         return beside(np.asarray(v / max(1.0, np.sqrt(v.size))).astype(x.dtype)[()], x)
 
-    def difference(self, f, point, v):
+    def difference(self, f, point, v, size):
+        """The slopes along `v`, what each may be off by, and the size of the numbers."""
         def shifted(k):
             h = k * self.step
             moved = [(x + h * dx).astype(x.dtype) for x, dx in zip(point, v, strict=True)]
             return [asnumpy(out) for out in f(*moved)]
 
-        near = [a - b for a, b in zip(shifted(1), shifted(-1), strict=True)]
-        far = [a - b for a, b in zip(shifted(2), shifted(-2), strict=True)]
-        return [((8 * a - b) / (12 * self.step)).astype(a.dtype)
-                for a, b in zip(near, far, strict=True)]
+        slopes, noise, values = [], [], [shifted(k) for k in (1, -1, 2, -2)]
+        size = max([size, *(_largest(x) for xs in values for x in xs)])
+        for a, b, c, d in zip(*values, strict=True):
+            near, far = (a - b) / (2 * self.step), (c - d) / (4 * self.step)
+            slopes.append(((4 * near - far) / 3).astype(a.dtype))
+            rounding = max(map(_largest, (a, b, c, d))) / self.step + size
+            noise.append(_ROUNDINGS * _eps(a) * rounding + _DISAGREEMENTS * _largest(near - far))
+        return slopes, noise, size
 
-    def compare(self, got, expected, path):
-        for a, b in zip(map(asnumpy, got), map(asnumpy, expected), strict=True):
+    def compare(self, got, expected, sizes, noise, path):
+        for a, b, size, rounding in zip(map(asnumpy, got), map(asnumpy, expected), sizes, noise,
+                                        strict=True):
             if a.shape != b.shape:
                 raise DerivativeError(f"{self.about(path)} has shape {a.shape}, the differences "
                                       f"have {b.shape}")
-            scale = float(np.max(np.abs(b), initial=0.0))
-            wrong = ~(np.abs(a - b) <= self.atol + self.rtol * scale)
+            atol = rounding if self.atol is None else self.atol
+            wrong = ~(np.abs(a - b) <= atol + self.rtol * size)
             if wrong.any():
                 where = tuple(map(int, np.argwhere(wrong)[0]))
                 at = f" at entry {where}" if where else ""
@@ -172,6 +192,16 @@ class _Checker:
 
     def about(self, path):
         return f"check_grads: order {len(path)}, {' over '.join(path)} mode, of {self.name}"
+
+
+def _largest(x) -> float:
+    """The largest entry; 0 of what has none, or none that is finite."""
+    size = np.abs(x).astype(float)
+    return float(np.max(size, initial=0.0, where=np.isfinite(size)))
+
+
+def _eps(x) -> float:
+    return float(np.finfo(x.dtype).eps) if x.dtype.kind in "fc" else 0.0
 
 
 def _typed(w, out):
