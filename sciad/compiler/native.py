@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sciad.compiler import callbacks, llvm
+from sciad.compiler import callbacks, llvm, loops
 from sciad.compiler import lower_bits as _bits
 from sciad.compiler import lower_complex as _complex
 from sciad.compiler import lower_control as _control
@@ -29,6 +29,7 @@ from sciad.compiler import lower_reduce as _reduce
 from sciad.compiler import lower_shape as _shape
 from sciad.compiler.lower import lower, lower_body, lowering
 from sciad.compiler.memory import empty
+from sciad.compiler.nests import statements
 from sciad.compiler.passes import optimise
 from sciad.compiler.realify import counts_nothing, realify
 from sciad.compiler.values import FIRST_STATUS, Buffer, Unavailable, Unsupported
@@ -56,6 +57,7 @@ from sciad.ops.control import BufferFull
 REGISTERED = (_bits, _complex, _control, _elementwise, _factor, _order, _products,
               _reduce, _shape)
 _NOGIL_FROM = 64
+"""Statements from which on a call without loops lets go of Python's lock."""
 _HOT_FROM = 1000
 """Calls after which a kernel that reaches small models through pointers is compiled again, with
 the models inlined: twice as fast, but 0.15 s to compile."""
@@ -148,7 +150,7 @@ class Kernel(Native):
         self.seconds["lower"] = time.perf_counter() - start
         entry = self.entry = llvm.Entry(
             name, tuple(lowered.params), tuple(lowered.results),
-            nogil=len(self.simplified) > _NOGIL_FROM or self._has_arrays() or lowered.spread)
+            nogil=self._has_arrays() or takes_time(lowered.module))
         library = llvm.compile_module(lowered.module, (entry,))
         self.seconds.update(library.seconds)
         return lowered, library, library.function(entry)
@@ -174,6 +176,19 @@ class Kernel(Native):
 
     def __repr__(self):
         return f"<Kernel: {len(self.simplified)} operations>"
+
+
+def takes_time(module: loops.Module) -> bool:
+    """Whether a call may take long enough to let other threads of Python run meanwhile: it loops,
+    calls something, or is long."""
+    count = 0
+    for function in module.functions:
+        for statement in statements(function.body):
+            count += 1
+            if count > _NOGIL_FROM or isinstance(statement, (
+                    loops.Loop, loops.While, loops.Spread, loops.Call)):
+                return True
+    return False
 
 
 def failure(statuses: list[Exception], status: int) -> Exception:

@@ -9,6 +9,9 @@ import pytest
 
 import sciad
 from sciad.compiler import llvm
+from sciad.compiler.native import kernel_of
+from sciad.core.record import record
+from sciad.ode import solve_ivp
 
 native = pytest.mark.skipif(not llvm.available(), reason="no native code here")
 COUNT = 8
@@ -115,19 +118,29 @@ def test_saved_functions(tmp_path):
     assert all(values == want for values in together(work))
 
 
+def counted(x):
+    return sciad.fori_loop(0, 20_000_000, lambda k, s: np.sin(s) + x[0], x[1])
+
+
+def a_number(x):
+    return sciad.fori_loop(0, 20_000_000, lambda k, s: np.sin(s) + x, x)
+
+
+def until(x):
+    return sciad.while_loop(lambda s: s[0] < 2e7, lambda s: (s[0] + 1, np.sin(s[1])), (0.0, x))[1]
+
+
 @native
-def test_python_runs_while_a_call_is_in_native_code():
+@pytest.mark.parametrize("slow, x", [(counted, np.ones(2)), (a_number, 1.0), (until, 1.0)],
+                         ids=["array", "number", "while"])
+def test_python_runs_while_a_call_is_in_native_code(slow, x):
     turns = 0
     done = threading.Event()
-
-    def slow(x):
-        return sciad.fori_loop(0, 20_000_000, lambda k, s: np.sin(s) + x[0], x[1])
-
     f = sciad.jit(slow, strict=True)
-    f.lower(np.ones(2))
+    f.lower(x)
 
     def call():
-        f(np.ones(2))
+        f(x)
         done.set()
 
     thread = threading.Thread(target=call)
@@ -136,3 +149,15 @@ def test_python_runs_while_a_call_is_in_native_code():
         turns += 1
     thread.join()
     assert turns > 10, "no Python ran during a call of many milliseconds"
+
+
+@native
+def test_short_calls_keep_the_lock_of_python():
+    def lets_go(f, *args):
+        return kernel_of(record(f, *args).graph).entry.nogil
+
+    def solved(w):
+        return solve_ivp(lambda t, y: -w * y, (0.0, 1.0), np.ones(1), t_eval=[1.0]).y[0, 0]
+
+    assert not lets_go(lambda x: x * x + 1 if x > 0 else x, 1.0)
+    assert lets_go(solved, 1.0) and lets_go(until, 1.0) and lets_go(np.sum, np.ones(3))
