@@ -6,7 +6,7 @@ The backward pass itself runs as always. Only if a gradient ends in a NaN is it 
 entry: NaNs at entries that a selection dropped are not the gradient's, and are not reported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from sciad.core.array import Array, has_data, plain
 from sciad.core.backend import asnumpy, has_memory
-from sciad.core.errors import NaNError, at_line
+from sciad.core.errors import NaNError, user_place
 from sciad.core.graph import Type, shape_of
 from sciad.core.masking import pull_masked
 from sciad.core.primitive import Primitive, watching
@@ -61,6 +61,23 @@ class _Watch:
 
     def __init__(self, infs: bool):
         self.bad = (lambda x: ~np.isfinite(x)) if infs else np.isnan
+        self.passed: tuple | None = None  # the entry at which a backward pass is
+
+    def passing(self, entries: list, places: dict, order: Iterable[int]) -> Iterator[int]:
+        """`order`, while a backward pass goes through it."""
+        before = self.passed
+        try:
+            for i in order:
+                entry = entries[i]
+                if entry[0] is pull_general:
+                    self.passed = (*places.get(i, ("", 0))[:2], entry[1].name)
+                yield i
+        finally:
+            self.passed = before
+
+    def here(self) -> tuple[str, int, str]:
+        """File, line, and the operation whose cotangent a backward pass hands on there."""
+        return self.passed or (*user_place(), "")
 
     def first(self, x: Any) -> tuple | None:
         """The index of the first bad entry."""
@@ -74,19 +91,22 @@ class _Watch:
         return tuple(map(int, found[0])) if len(found) else None
 
     def value(self, primitive: Primitive, args: tuple, out: Any) -> None:
-        """The results of an operation on plain values."""
+        """The results of an operation on plain values, but for those of backward passes, which
+        may have NaNs at entries that are dropped."""
+        if self.passed is not None:
+            return
         for part in out if primitive.multiple else (out,):
             where = self.first(part)
             if where is not None and all(self.first(x) is None for x in args):
-                raise NaNError(f"{primitive.name}{at_line()} gives {_entry(part, where)}"
-                               f"{_at(where)}{_operands(args, part, where)}")
+                raise NaNError(f"forward pass of {_named(primitive, self.here())}: the value is "
+                               f"{_entry(part, where)}{_at(where)}{_operands(args, part, where)}")
 
     def tangent(self, primitive: Primitive, tangents: list, args, tangent: Any) -> None:
         """The tangent of an operation in forward mode."""
         for part in tangent if primitive.multiple and tangent is not None else (tangent,):
             where = self.first(part)
             if where is not None and all(self.first(x) is None for x in (*tangents, *args)):
-                raise NaNError(f"forward mode of {primitive.name}{at_line()}: the tangent is "
+                raise NaNError(f"forward mode of {_named(primitive, self.here())}: the tangent is "
                                f"{_entry(part, where)}{_at(where)}{_operands(args, part, where)}")
 
     def backward(self, tape: Tape, seeds: list, slopes: list, leaves: int) -> None:
@@ -94,8 +114,7 @@ class _Watch:
         if all(self.first(slope) is None for slope in slopes):
             return
         if all(self.first(seed) is None for _, seed in seeds):
-            pull_masked(tape.entries, seeds, leaves,
-                        lambda i, g, cots: self.entry(tape, i, g, cots))
+            pull_masked(tape, seeds, leaves, lambda i, g, cots: self.entry(tape, i, g, cots))
 
     def entry(self, tape, i, g, cots):
         entry = tape.entries[i]
@@ -108,13 +127,18 @@ class _Watch:
         for k, node in enumerate(nodes):
             where = None if node is None else self.first(cots.value[node])
             if where is not None:
-                file, line = tape.places.get(i, ("", 0))
-                place = f" (at {file}:{line})" if file else ""
+                name = _named(primitive, tape.places.get(i, ("", 0, "")))
                 seen = "" if primitive.multiple else _operands((*args, out, g), args[k], where, (
                     *(f"operand {j}" for j in range(len(args))), "the result", "its cotangent"))
-                raise NaNError(f"backward pass of {primitive.name}{place}: the cotangent of "
-                               f"operand {k} is {_entry(cots.value[node], where)}{_at(where)}"
-                               f"{seen}")
+                raise NaNError(f"backward pass of {name}: the cotangent of operand {k} is "
+                               f"{_entry(cots.value[node], where)}{_at(where)}{seen}")
+
+
+def _named(primitive: Primitive, place: tuple[str, int, str]) -> str:
+    """An operation, with where it stands."""
+    file, line, passed = place
+    inside = f", in the backward pass of {passed}" if passed else ""
+    return f"{primitive.name}{inside}" + (f" (at {file}:{line})" if file else "")
 
 
 def _entry(x, where):

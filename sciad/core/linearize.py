@@ -23,9 +23,9 @@ from sciad.core.backend import is_array, on_any_device
 from sciad.core.errors import ArgumentError, RecordError, at_line
 from sciad.core.forward import Forward
 from sciad.core.graph import Atom, Equation, Graph, Literal, Type, Var, output_types, type_of
-from sciad.core.primitive import Interpreter, Primitive, active
+from sciad.core.primitive import Interpreter, Primitive, active, watch
 from sciad.core.rules import Tools
-from sciad.core.transforms import _own, _unshared, finish, staged
+from sciad.core.transforms import _own, _unshared, finish, jvp_unstaged, staged
 
 
 def linearize(f: Callable, *primals: Any) -> tuple:
@@ -90,7 +90,8 @@ def linearized(f: Callable, leaves: list, has_aux: bool = False) -> "Linearized"
         aux = tree.tree_map(lambda x: _own(_split(packed(x), forward, noting)[0]), aux)
         graph = _pruned(Graph(seeds, noting.equations, [atom for _, atom in pairs]))
     values = [_own(finish(value)) for value, _ in pairs]
-    return Linearized(graph, values, structure, tree.tree_map(finish, aux))
+    done = Linearized(graph, values, structure, tree.tree_map(finish, aux))
+    return done if watch() is None else Rerun(done, f, leaves, has_aux)
 
 
 class Linearized:
@@ -120,6 +121,23 @@ class Linearized:
         slopes = [finish(slope) for slope in self.graph(*seeds)]
         constants = [atom.value for atom in self.graph.outputs if type(atom) is Literal]
         return _unshared(slopes, [*seeds, *constants])
+
+
+class Rerun(Linearized):
+    """Inside `debug_nans`, the same derivative by forward mode, which tells the line of a NaN."""
+
+    __slots__ = ("f", "leaves", "has_aux")
+
+    def __init__(self, done, f, leaves, has_aux):
+        super().__init__(done.graph, done.outs, done.structure, done.aux)
+        self.f, self.leaves, self.has_aux = f, leaves, has_aux
+
+    def push(self, seeds: list) -> list:
+        def out(*xs):
+            result = self.f(*xs)
+            return result[0] if self.has_aux else result
+
+        return tree.flatten(jvp_unstaged(out, self.leaves, seeds)[1])[0]
 
 
 class Noting(Interpreter):

@@ -63,15 +63,16 @@ def _drops(entries) -> bool:
                and not isinstance(entry[1], (Linear, Multilinear)) for entry in entries)
 
 
-def pull_masked(entries: list, seeds: list[tuple[int, Any]], leaves: int,
+def pull_masked(tape: reverse.Tape, seeds: list[tuple[int, Any]], leaves: int,
                 look: Callable | None = None) -> list:
     """As `Tape.pull`, with rules applied to live entries only; ``look(i, g, cotangents)`` is
     called after entry `i` has passed on its cotangent g."""
+    entries = tape.entries
     cots = _Cotangents(len(entries))
     for node, seed in seeds:
         cots.add(node, seed, _all_live(seed, seed))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for i in range(len(entries) - 1, leaves - 1, -1):
+        for i in tape.order(leaves):
             g = cots.value[i]
             if g is not None:
                 _PULLS[entries[i][0]](entries[i], g, cots.live[i], cots)

@@ -15,6 +15,7 @@ nodes whose cotangent nobody else can see), so n reads of an n-vector cost O(n).
 """
 
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class Reverse(Interpreter):
         if not primitive.multiple:
             return self._track(out, (pull_general, primitive, kept, saved, nodes, params))
         if self.places is not None:
-            self.places[len(self.tape)] = user_place()
+            self.places[len(self.tape)] = _watched_place()
         self.tape.append((pull_general, primitive, kept, saved, nodes, params))
         source = len(self.tape) - 1
         return tuple(self._track(part, (pull_pick, source, k, len(out)))
@@ -115,7 +116,7 @@ class Reverse(Interpreter):
         if kind == "c" or on_any_device(out):
             self.fast = False
         if self.places is not None:
-            self.places[len(self.tape)] = user_place()
+            self.places[len(self.tape)] = _watched_place()
         self.tape.append(entry)
         return Array(out, self, len(self.tape) - 1)
 
@@ -138,6 +139,12 @@ class Reverse(Interpreter):
         if id(x) not in self.guards:
             self.guards[id(x)] = (x, checksum(x), user_place())
         return x
+
+
+def _watched_place() -> tuple[str, int, str]:
+    """Where an operation stands: file, line, and the operation that it passes a cotangent of."""
+    look = watch()
+    return (*user_place(), "") if look is None else look.here()
 
 
 def fingerprint(x: np.ndarray) -> int:
@@ -172,12 +179,20 @@ class Tape:
             _require_unchanged(on_device)
         return cot[:leaves]
 
+    def order(self, leaves: int) -> Iterable[int]:
+        """The entries as the backward pass takes them."""
+        order = range(len(self.entries) - 1, leaves - 1, -1)
+        look = watch()
+        if look is None or self.places is None:
+            return order
+        return look.passing(self.entries, self.places, order)
+
     def _sweep(self, cot: list, leaves: int) -> None:
         """The pass itself. Singular points are told by their infinities and NaNs in the result,
         not by NumPy's warnings about lines that the user has not written."""
         entries = self.entries
         own: set[int] = set()
-        for i in range(len(entries) - 1, leaves - 1, -1):
+        for i in self.order(leaves):
             g = cot[i]
             if g is not None:
                 cot[i] = None

@@ -304,7 +304,7 @@ def _vjp_of(f, primals, has_aux):
                  for seed, (value, node) in zip(seeds, ends, strict=True) if node is not None]
         slopes = tape.pull(pairs, len(leaves))
         if has_nan(slopes, tape.entries):
-            slopes = pull_masked(tape.entries, pairs, len(leaves))
+            slopes = pull_masked(tape, pairs, len(leaves))
         look = watch()
         if look is not None and tape.places is not None:
             look.backward(tape, pairs, slopes, len(leaves))
