@@ -42,6 +42,9 @@ FUNCTIONS: dict[Callable, Callable] = {}
 MIRRORS: list[Callable] = []
 """What is told of an object array of entries that NumPy made, to keep it true to its Array."""
 
+WINDOWS: list[Callable] = []
+"""What gives the plain array that shares the memory of an Array that no transform follows."""
+
 LATE_RULES: dict[str, str] = {}
 """Modules of ufuncs whose rules are imported once one is called, with the module of the rules."""
 
@@ -210,7 +213,7 @@ class Array:
             out[()] = self
             return out
         if is_plain(live):
-            return np.array(live._value, dtype=dtype)
+            return _plain_array(self, live, dtype, copy)
         error = scipy_calls.refusal(floats=dtype is not None and np.dtype(dtype) != object)
         if error is not None:
             raise _refusal(live, error)
@@ -348,6 +351,20 @@ def write_out(result: Any, out: Any, name: str, where: Any = True) -> Any:
                             f"{at_line()}")
     out[...] = result if where is True else np.where(where, result, out)
     return out
+
+
+def _plain_array(x: Array, live: Array, dtype: Any, copy: Any) -> np.ndarray:
+    """What `np.asarray` gives of an Array that no transform follows: its memory, if there is no
+    reason to copy it."""
+    value = live._value
+    if copy or not isinstance(value, np.ndarray) or dtype not in (None, value.dtype) \
+            or package(sys._getframe(2)) == "sciad":
+        return np.array(value, dtype=dtype)
+    for window in WINDOWS:
+        shared = window(x)
+        if shared is not None:
+            return shared
+    return np.array(value)
 
 
 def _restored(x: Any) -> Any:

@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, has_data, plain, write_out
+from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, current, has_data, plain, write_out
 from sciad.core.backend import as_operand, on_any_device
 from sciad.core.errors import (
     DTypeError,
@@ -29,7 +29,7 @@ from sciad.core.reverse import (
     pull_unary,
 )
 from sciad.core.rules import reads
-from sciad.ops import bits, elementwise, indexing, products, reduce, shape, sparse, views
+from sciad.ops import bits, elementwise, indexing, products, reduce, shape, sparse, views, windows
 
 _NUMBERS = (float, int)
 
@@ -325,6 +325,8 @@ def swap_view(self, a, b):
 
 
 def _copy(self, order="C"):
+    if windows.shown(self):
+        return Array(np.array(current(self)._value))
     return Array(self._value, self._interp, self._node)
 
 

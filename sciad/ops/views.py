@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sciad.core.array import MIRRORS, Array, current, plain
+from sciad.core.array import MIRRORS, WINDOWS, Array, current, plain
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.rules import Tools
-from sciad.ops import elementwise, indexing, shape
+from sciad.ops import elementwise, indexing, shape, windows
 
 
 class Link(NamedTuple):
@@ -33,11 +33,21 @@ class Link(NamedTuple):
             return shape.transpose_p(whole, axes=self.data)
         if self.kind in ("real", "imag"):
             return getattr(elementwise, self.kind)(whole)
+        if self.kind in ("gather", "computed") and _is_memory(whole):
+            return Array(self.show(whole._value))
         if self.kind == "gather":
             return indexing.read(whole, np.unravel_index(self.data, whole.shape))
         if self.kind == "computed":
             return self.data[0](whole)
         return shape.broadcast_p(whole, shape=self.data)
+
+    def show(self, whole: np.ndarray) -> np.ndarray:
+        """The view itself, of a plain array."""
+        if self.kind in ("real", "imag"):
+            return getattr(whole, self.kind)
+        if self.kind == "gather":
+            return _at_places(whole, self.data)
+        return self.blank(whole)
 
     def put(self, whole: Array, piece):
         """`whole` with its view replaced by `piece`."""
@@ -76,16 +86,33 @@ class Link(NamedTuple):
         return np.broadcast_to(whole, self.data)
 
 
-class Storage:
-    """The whole that a family of views shares, its living members, and the object arrays that
-    ``np.asarray`` made of them, which NumPy's meaning also lets share the memory."""
+def _is_memory(whole) -> bool:
+    return type(whole) is Array and whole._interp is None and type(whole._value) is np.ndarray
 
-    __slots__ = ("root", "members", "mirrors")
+
+def _at_places(whole: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The view of a plain array whose entries stand at `places`, evenly along each axis."""
+    at = np.unravel_index(places, whole.shape)
+    offsets = sum(np.multiply(k, stride) for k, stride in zip(at, whole.strides, strict=True))
+    first = (0,) * offsets.ndim
+    steps = tuple(int(offsets[(*first[:k], 1, *first[k + 1:])] - offsets[first]) if extent > 1
+                  else 0 for k, extent in enumerate(offsets.shape))
+    start = tuple(slice(int(k[first]), None) for k in at)
+    return np.lib.stride_tricks.as_strided(whole[start], places.shape, steps)
+
+
+class Storage:
+    """The whole that a family of views shares, its living members, and the arrays that
+    ``np.asarray`` made of them, which NumPy's meaning also lets share the memory: arrays of
+    objects (`mirrors`) and plain windows (`memory`, see `sciad.ops.windows`)."""
+
+    __slots__ = ("root", "members", "mirrors", "memory")
 
     def __init__(self, first: Array):
         self.root = Array(first._value, first._interp, first._node)
         self.members = [weakref.ref(first)]
         self.mirrors: list[tuple] = []
+        self.memory: weakref.ref | None = None
 
     def living(self) -> list[Array]:
         alive = [(ref, ref()) for ref in self.members]
@@ -199,6 +226,8 @@ def write(x: Array, index, v) -> None:
         v = Array(v._value, v._interp, v._node)
     piece = Array(x._value, x._interp, x._node)
     members = storage.living()
+    memory = windows.opened(storage)
+    before = windows.state(storage.root) if memory is not None else ()
     for member in members:
         member._value = None
     try:
@@ -208,6 +237,8 @@ def write(x: Array, index, v) -> None:
         else:
             del piece
             indexing.store(storage.root, index, v)
+        if memory is not None:
+            windows.keep_open(storage, memory, before)
     finally:
         for member in members:
             _refresh(member, storage)
@@ -236,7 +267,23 @@ def _mirror(x: Array, objects: np.ndarray) -> None:
     storage.mirrors.append((weakref.ref(objects), chain))
 
 
+def _window(x: Array) -> np.ndarray | None:
+    """The plain array that shares the memory of `x`; None of a number, which has no memory."""
+    if x._alias is None:
+        if not x.shape:
+            return None
+        hold(x)
+    storage, chain = x._alias
+    out = windows.open_window(storage)
+    for member in storage.living():
+        _refresh(member, storage)
+    for link in chain:
+        out = link.show(out)
+    return out
+
+
 MIRRORS.append(_mirror)
+WINDOWS.append(_window)
 
 
 def _put(storage, chain, piece):
