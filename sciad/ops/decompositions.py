@@ -19,10 +19,18 @@ import numpy as np
 from sciad.core.graph import Type
 from sciad.core.patterns import by_matrix
 from sciad.core.rules import Constant, General
-from sciad.ops.degenerate import coupled, inverse, repeated, symmetric_in, undefined, unused
+from sciad.ops.degenerate import (
+    coupled,
+    inverse,
+    repeated,
+    symmetric_in,
+    undefined,
+    unused,
+    usable,
+)
 from sciad.ops.elementwise import absolute, conj, equal
 from sciad.ops.factor import solve_p
-from sciad.ops.guards import known, require
+from sciad.ops.guards import known
 from sciad.ops.matrices import (
     column,
     diagonal_of,
@@ -79,20 +87,20 @@ def _upper_part(c):
     return c * half.T + _adjoint(c * half)
 
 
-def _with_columns(r):
-    """R, whose columns must be linearly independent."""
+def _with_columns(r, cotangents):
+    """R, whose columns must be linearly independent where a cotangent needs it."""
     (diagonal,) = known(diagonal_of(r))
     if not diagonal.shape[-1]:
         return r
     size = absolute(diagonal)
     low = 10 * size.shape[-1] * float(np.finfo(size.dtype).eps) * max_(size, -1, keepdims=True)
-    return require(r, all_(size > low),
-                   "qr: linearly dependent columns, so that Q has no derivative; pinv and lstsq "
-                   "have one at constant rank")
+    return usable(r, all_(size > low, -1), cotangents,
+                  "qr: linearly dependent columns, so that Q has no derivative; pinv and lstsq "
+                  "have one at constant rank")
 
 
 def _qr_jvp(tangents, out, args, params):
-    q, r = out[0], _with_columns(out[1])
+    q, r = out[0], _with_columns(out[1], tangents)
     change = right_divide(tangents[0], r)
     upper = _upper_part(matmul_p(_adjoint(q), change))
     return change - matmul_p(q, upper), matmul_p(upper, r)
@@ -100,7 +108,7 @@ def _qr_jvp(tangents, out, args, params):
 
 def _qr_vjp(cotangents, needs, out, args, params):
     gq, gr = cotangents
-    q, r = out[0], _with_columns(out[1])
+    q, r = out[0], _with_columns(out[1], cotangents)
     n = 0.0
     if gr is not None:
         n = matmul_p(gr, _adjoint(r))
@@ -147,19 +155,19 @@ reciprocal_condition = Constant("reciprocal_condition",
                                 lambda v: Type(v.shape[:-2], real_dtype(v.dtype)))
 
 
-def _independent(v):
+def _independent(v, cotangents):
     """The vectors, if there is a basis of them (a defective matrix has none)."""
     if not v.shape[-1]:
         return v
     limit = 10.0 * float(np.finfo(v.dtype).eps) ** 0.5
-    return require(v, all_(reciprocal_condition(v) > limit),
-                   "eig: the matrix is defective or nearly so, and its eigenvalues have no "
-                   "derivative")
+    return usable(v, reciprocal_condition(v) > limit, cotangents,
+                  "eig: the matrix is defective or nearly so, and its eigenvalues have no "
+                  "derivative")
 
 
 def _eig_jvp(tangents, out, args, params):
     w, v = recomputed(eig_p, out, args, params)
-    v = _independent(v)
+    v = _independent(v, tangents)
     inner = solve_p(v, matmul_p(tangents[0], v))
     same = repeated(w)
     bad = coupled(same, inner)
@@ -176,7 +184,7 @@ def _eig_jvp(tangents, out, args, params):
 def _eig_vjp(cotangents, needs, out, args, params):
     gw, gv = cotangents
     w, v = recomputed(eig_p, out, args, params)
-    v = _independent(v)
+    v = _independent(v, cotangents)
     same = repeated(w)
     inner = 0.0 if gw is None else on_diagonal(symmetric_in(gw, same, "eig"))
     if gv is not None:

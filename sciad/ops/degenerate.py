@@ -15,7 +15,14 @@ import numpy as np
 
 from sciad.core.array import has_data, plain
 from sciad.core.backend import beside
-from sciad.ops.elementwise import absolute, equal, logical_and, logical_not, logical_or, where
+from sciad.ops.elementwise import (
+    absolute,
+    equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    where,
+)
 from sciad.ops.guards import known, require
 from sciad.ops.matrices import column, row
 from sciad.ops.products import _swap
@@ -64,6 +71,20 @@ def unused(x, same, cotangent, name):
     return require(x, logical_not(any_(logical_and(same, row(used)))),
                    f"{name}: the vectors of repeated values have no derivative; use the values "
                    "alone, or functions that do not need these vectors (solve, inv, pinv)")
+
+
+def usable(x, ok, cotangents, message):
+    """Square matrices `x`; where one is not `ok`, the unit matrix in its place if no cotangent
+    reaches it, as where a selection dropped its result, and an error otherwise."""
+    ok, *seen = known(ok, *(g for g in cotangents if g is not None))
+    if has_data(ok) and np.all(plain(ok)):
+        return x
+    for g in seen:
+        inner = tuple(range(len(ok.shape), len(g.shape)))
+        unused = all_(equal(g, 0.0), inner) if inner else equal(g, 0.0)
+        x = require(x, all_(logical_or(ok, unused)), message)
+    eye = beside(np.eye(x.shape[-1], dtype=x.dtype), x)
+    return where(column(column(ok)), x, eye)
 
 
 def symmetric_in(g, same, name):

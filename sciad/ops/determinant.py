@@ -18,16 +18,14 @@ from sciad.core.backend import beside
 from sciad.core.graph import Type
 from sciad.core.patterns import by_matrix
 from sciad.core.rules import General, is_complex
-from sciad.ops.elementwise import conj, not_equal
+from sciad.ops.degenerate import undefined, usable
+from sciad.ops.elementwise import conj, logical_not, not_equal
 from sciad.ops.factor import solve_p
-from sciad.ops.guards import known, require
+from sciad.ops.guards import known
 from sciad.ops.matrices import column, diagonal_of, imag_of, real_of
+from sciad.ops.matrices import like as _like
 from sciad.ops.products import _adjoint, _swap, matmul_p
-from sciad.ops.reduce import all_, sum_
-
-
-def _like(g, x):
-    return g.real if is_complex(g) and not is_complex(x) else g
+from sciad.ops.reduce import sum_
 
 
 def _spread(x):
@@ -137,24 +135,27 @@ cofactor_change_p = General(
 # --- sign and logarithm: d log det A = tr(A^-1 dA) ------------------------------------------------
 
 
-def _regular(a, logabsdet):
-    """`a`, where no determinant is 0."""
+def _regular(logabsdet):
+    """Which determinants are not 0."""
     (size,) = known(logabsdet)
-    return require(a, all_(not_equal(size, -np.inf)),
-                   "slogdet: the logarithm of a singular determinant has no derivative; "
-                   "np.linalg.det has one")
+    return not_equal(size, -np.inf)
 
 
 def _slogdet_jvp(tangents, out, args, params):
     sign, logabsdet = out
-    slope = _trace(solve_p(_regular(args[0], logabsdet), tangents[0]))
+    ok = _regular(logabsdet)
+    a = usable(args[0], ok, (), "")
+    slope = _trace(solve_p(a, tangents[0]))
+    slope = undefined(slope, logical_not(ok))
     return (sign * imag_of(slope) * 1j if is_complex(sign) else None), real_of(slope)
 
 
 def _slogdet_vjp(cotangents, needs, out, args, params):
     gsign, glog = cotangents
     sign, logabsdet = out
-    a = _regular(args[0], logabsdet)
+    a = usable(args[0], _regular(logabsdet), [glog, gsign if is_complex(sign) else None],
+               "slogdet: the logarithm of a singular determinant has no derivative; "
+               "np.linalg.det has one")
     eye = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
     slope = 0.0 if glog is None else glog
     if gsign is not None and is_complex(sign):

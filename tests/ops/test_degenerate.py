@@ -178,3 +178,30 @@ def test_the_logarithm_of_a_singular_value_at_zero_is_not_a_number():
     with np.errstate(divide="ignore"):
         slope = sciad.grad(lambda a: np.sum(np.log(np.linalg.svdvals(a))))(np.zeros((2, 2)))
     assert np.isnan(slope).all()
+
+
+DROPPED = {
+    "slogdet": (lambda a: np.linalg.slogdet(a)[1], np.ones((2, 2))),
+    "qr": (lambda a: np.sum(np.linalg.qr(a)[0], (-2, -1)), np.ones((2, 2))),
+    "eig": (lambda a: np.sum(np.linalg.eigvals(a + 0j).real ** 2, -1),
+            np.array([[1.0, 1.0], [0.0, 1.0]])),
+    "svd": (lambda a: np.sum(np.linalg.svd(a)[0] ** 3, (-2, -1)), np.ones((2, 2))),
+    "eigh": (lambda a: np.linalg.eigh(a)[1][..., 0, 0] ** 3, np.eye(2)),
+}
+
+
+@pytest.mark.parametrize("name", DROPPED)
+def test_a_matrix_that_a_selection_drops_does_no_harm(name):
+    """Of a stack, one whose result is not used; and one that ``where`` does not take."""
+    f, bad = DROPPED[name]
+    good = np.array([[2.0, 0.5], [0.3, 1.0]])
+    stack = np.stack([good, bad])
+    slope = sciad.grad(lambda a: f(a)[0])(stack)
+    np.testing.assert_allclose(slope, [sciad.grad(f)(good), np.zeros((2, 2))], atol=1e-14)
+    jitted = sciad.jit(sciad.grad(lambda a: f(a)[0]), strict=True)
+    np.testing.assert_allclose(jitted(stack), slope, atol=1e-13)
+
+    def chosen(a):
+        return np.where(False, f(a), a[0, 0] ** 2)
+
+    np.testing.assert_allclose(sciad.grad(chosen)(bad), [[2 * bad[0, 0], 0.0], [0.0, 0.0]])
