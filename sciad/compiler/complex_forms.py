@@ -21,7 +21,7 @@ from sciad.core.primitive import Primitive
 from sciad.core.transforms import stop_p
 from sciad.ops import elementwise as e
 from sciad.ops import functions, indexing, reduce, shape
-from sciad.ops.control.stopping import check_p
+from sciad.ops.control.stopping import assume_p, check_p
 from sciad.ops.control.values import weaken_p
 from sciad.ops.factor import solve_p
 from sciad.ops.products import matmul_p
@@ -163,11 +163,12 @@ def _of_truths(to, z):
     return to(to.source.primitive, cm.truth(z), **to.params)
 
 
-@form(check_p)
+@form(check_p, assume_p)
 def _check(to, z, ok):
+    primitive = to.source.primitive
     if not isinstance(z, Z):
-        return to(check_p, z, cm.truth(ok), **to.params)
-    return Z(to(check_p, z.re, _truth(ok), **to.params), z.im)
+        return to(primitive, z, cm.truth(ok), **to.params)
+    return Z(to(primitive, z.re, _truth(ok), **to.params), z.im)
 
 
 # --- products -------------------------------------------------------------------------------------

@@ -296,6 +296,7 @@ def _weaken(em, step, x):
 
 
 @lowering(control.check_p)
+@lowering(control.assume_p)
 def _check(em, step, x, ok):
     em.stop_unless(convert(em.element(ok, index(0)), "i1"), step.params["exception"].exception)
     return [x]

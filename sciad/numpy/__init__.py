@@ -188,6 +188,7 @@ from sciad.numpy.arranging import (
     triu,
 )
 from sciad.numpy.asking import allclose, array_equal
+from sciad.numpy.by_pieces import piecewise
 from sciad.numpy.calculus import (
     convolve,
     correlate,
@@ -291,7 +292,6 @@ from sciad.numpy.picking import (
     copyto,
     extract,
     fill_diagonal,
-    piecewise,
     place,
     put,
     put_along_axis,

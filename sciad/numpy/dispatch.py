@@ -118,12 +118,13 @@ def _unknown(original, what, own):
 def _variadic(original, rule, own):
     """`rule` with any number of arrays; keywords that it does not take are refused."""
     taken = frozenset(own[1:])
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(rule).parameters.values())
 
     @functools.wraps(rule)
     def call(*args, **kwargs):
         out = kwargs.pop("out", None) if "out" not in taken else None
         unknown = [name for name in kwargs if name not in taken]
-        if unknown:
+        if unknown and not takes_all:
             raise _unknown(original, ", ".join(unknown), own)
         result = rule(*args, **kwargs)
         return result if out is None else write_out(result, out, f"np.{original.__name__}")

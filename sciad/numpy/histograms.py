@@ -1,15 +1,18 @@
 """Histograms and counts.
 
 Which bin an entry falls into is constant, so counts are; sums of weights are differentiated, and
-so are edges that follow from the extreme entries, and densities through both.
+so are edges that follow from the extreme entries, and densities through both. While recording,
+every entry is counted, those outside of the bins by nothing, so that no shape rests on the data.
 """
 
 import numpy as np
 
-from sciad.core.array import plain
+from sciad.core.array import Array, has_data, plain
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
+from sciad.ops import elementwise as e
 from sciad.ops import reduce, sorting
+from sciad.ops.control import assume
 from sciad.ops.functions import require_real
 from sciad.ops.indexing import index_add, read
 from sciad.ops.shape import reshape
@@ -19,26 +22,30 @@ from sciad.ops.shape import reshape
 def digitize(x, bins, right=False):
     x, bins = as_array(x), as_array(bins)
     require_real("np.digitize", x, bins)
-    edges = plain(bins, "the bins of np.digitize")
-    _require_order(edges, edges[::-1] if edges.size and edges[0] > edges[-1] else edges,
-                   "digitize")
-    if edges.size and edges[0] > edges[-1]:
-        places = sorting.searchsorted(read(bins, slice(None, None, -1)), x,
-                                      "right" if right else "left")
-        return edges.size - places
-    return sorting.searchsorted(bins, x, "left" if right else "right")
+    if bins.ndim == 1 and bins.size and bool(bins[0] > bins[-1]):
+        rising = _in_order(read(bins, slice(None, None, -1)), "digitize")
+        places = sorting.searchsorted(rising, x, "right" if right else "left")
+        return bins.size - places
+    return sorting.searchsorted(_in_order(bins, "digitize"), x, "left" if right else "right")
 
 
-def _require_order(edges, rising, name):
-    if edges.ndim != 1 or np.any(np.diff(rising) < 0):
-        raise ArgumentError(f"{name}: the bins must be a vector of numbers in order{at_line()}, "
-                            f"got {edges}")
+def _in_order(edges, name):
+    """The edges, which must rise."""
+    text = f"{name}: the bins must be a vector of numbers in order"
+    if edges.ndim == 1 and not _known(edges):
+        return assume(edges, np.all(edges[1:] >= edges[:-1]), text)
+    if edges.ndim != 1 or np.any(np.diff(plain(edges)) < 0):
+        raise ArgumentError(f"{text}{at_line()}, got {plain(edges)}")
+    return edges
 
 
 @implements(np.bincount)
 def bincount(x, /, weights=None, minlength=0):
     """Sums of weights; the counts themselves are constant."""
-    places = plain(as_array(x), "np.bincount")
+    x = as_array(x)
+    if minlength and x.ndim == 1 and not _known(x):
+        return _bincount(x, weights, minlength)
+    places = plain(x, "np.bincount without minlength=")
     if weights is None:
         return np.bincount(places, minlength=minlength)
     weights = as_array(weights)
@@ -48,6 +55,20 @@ def bincount(x, /, weights=None, minlength=0):
     size = max(int(places.max(initial=-1)) + 1, minlength)
     blank = np.zeros(size, np.result_type(weights.dtype, np.float64))
     return index_add(blank, weights, places)
+
+
+def _known(x):
+    return type(x) is not Array or has_data(x)
+
+
+def _bincount(places, weights, size):
+    """The same of as many bins as `minlength` says, which may be too few."""
+    ok = np.all((places >= 0) & (places < size))
+    places = assume(places, ok, f"bincount: not all places are among the {size} of minlength=")
+    if weights is None:
+        return index_add(np.zeros(size, np.intp), 1, places)
+    weights = as_array(weights)
+    return index_add(np.zeros(size, np.result_type(weights.dtype, np.float64)), weights, places)
 
 
 @implements(np.histogram)
@@ -104,10 +125,10 @@ def _widths(edges):
 
 def _edges(a, bins, range, name):
     if not isinstance(bins, (int, np.integer, str)):
-        edges = plain(as_array(bins), f"the bins of np.{name}")
-        _require_order(edges, edges, name)
-        return as_array(bins)
-    values = plain(a, f"np.{name}")
+        return _in_order(as_array(bins), name)
+    if range is not None and not isinstance(bins, str):
+        return np.histogram_bin_edges(np.zeros(0, a.dtype), bins, range)
+    values = plain(a, f"np.{name} without range= and without edges as bins=")
     if isinstance(bins, str):
         bins = len(np.histogram_bin_edges(values, bins, range)) - 1
     if range is None and values.size and values.min() < values.max():
@@ -118,6 +139,8 @@ def _edges(a, bins, range, name):
 
 def _counted(columns, edges, weights):
     """How many points fall into each bin, or the sums of their weights; and the edges."""
+    if not all(map(_known, (*columns, *edges))):
+        return _weighed(columns, edges, weights), edges
     points = [plain(x, "a histogram") for x in columns]
     ends = [plain(x, "a histogram") for x in edges]
     shape = tuple(len(end) - 1 for end in ends)
@@ -136,3 +159,17 @@ def _counted(columns, edges, weights):
         counts = index_add(np.zeros(shape, weights.dtype),
                            read(weights, np.nonzero(inside)[0]), places)
     return counts, edges
+
+
+def _weighed(columns, edges, weights):
+    """The same of every point; those outside of the bins weigh nothing."""
+    last = [end.shape[0] - 2 for end in edges]
+    inside, places = True, []
+    for x, end, most in zip(columns, edges, last, strict=True):
+        inside = (x >= end[0]) & (x <= end[-1]) & inside
+        place = sorting.searchsorted(end, x, "right") - 1
+        places.append(e.minimum(e.maximum(place, 0), most))
+    weights = 1 if weights is None else reshape(as_array(weights), (-1,))
+    blank = np.zeros([most + 1 for most in last],
+                     np.intp if isinstance(weights, int) else weights.dtype)
+    return index_add(blank, e.where(inside, weights, blank.dtype.type(0)), tuple(places))

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from sciad.core.array import plain
+from sciad.core.array import Array, has_data, plain
 from sciad.core.errors import ArgumentError, NoRuleError, at_line
 from sciad.numpy import products
 from sciad.numpy.asking import matrix_rank
@@ -30,6 +30,7 @@ from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.norms import cond, matrix_norm, norm, singular_values, vector_norm
 from sciad.numpy.products import multi_dot
 from sciad.ops import factor, reduce, sorting
+from sciad.ops.control import assume
 from sciad.ops.decompositions import cholesky_p, eig_p, qr_p
 from sciad.ops.determinant import det_p, slogdet_p
 from sciad.ops.eigh import eigh_p
@@ -129,14 +130,31 @@ def lstsq(a, b, rcond=None):
     right = reshape(b, (-1, 1)) if b.ndim == 1 else b
     x = lstsq_p(a, right, rcond=float(rcond))
     s = singular_values(a)
-    values = plain(s, "the rank that np.linalg.lstsq returns")
-    rank = int(np.sum(values > rcond * np.max(values, initial=0.0)))
-    residuals = np.empty(0, x.dtype)
-    if rank == columns < rows:
-        rest = right - matmul_p(a, x)
-        residuals = reduce.sum_(rest.real ** 2 + rest.imag ** 2 if rest.dtype.kind == "c"
-                                else rest * rest, 0)
-    return reshape(x, (-1,)) if b.ndim == 1 else x, residuals, rank, s
+    rank = _rank(s, rcond)
+    return reshape(x, (-1,)) if b.ndim == 1 else x, _residuals(a, x, right, rank), rank, s
+
+
+def _rank(s, rcond):
+    """The number of singular values that count."""
+    if type(s) is Array and not has_data(s):
+        large = s > rcond * np.max(s, initial=0.0)
+        return reduce.sum_(large).astype(np.int32)
+    s = plain(s)
+    return int(np.sum(s > rcond * np.max(s, initial=0.0)))
+
+
+def _residuals(a, x, right, rank):
+    """The squared lengths of what is left of each column; none unless the rank is full."""
+    rows, columns = a.shape
+    if rows <= columns or type(rank) is int and rank < columns:
+        return np.empty(0, x.dtype)
+    rest = right - matmul_p(a, x)
+    squares = rest.real ** 2 + rest.imag ** 2 if rest.dtype.kind == "c" else rest * rest
+    residuals = reduce.sum_(squares, 0)
+    if type(rank) is int:
+        return residuals
+    return assume(residuals, rank == columns, "lstsq: the rank is not full, so that there are no "
+                                              "residuals")
 
 
 @implements(np.linalg.tensorsolve)
@@ -218,8 +236,7 @@ def _as_numpy(a, *outs):
     """Real where NumPy gives real: a real matrix whose eigenvalues all are."""
     if a.dtype.kind == "c":
         return outs
-    values = plain(outs[0], "np.linalg.eig of a real matrix, whose dtype depends on its values,")
-    return outs if np.any(np.imag(values)) else tuple(x.real for x in outs)
+    return outs if bool(np.any(np.imag(outs[0]) != 0)) else tuple(x.real for x in outs)
 
 
 @implements(np.linalg.eig)

@@ -13,7 +13,6 @@ from sciad.ops import sorting, views
 from sciad.ops.indexing import read
 from sciad.ops.shape import (
     broadcast_to,
-    concatenate,
     expand_dims,
     normalize_axis,
     reshape,
@@ -218,44 +217,6 @@ def select(condlist, choicelist, default=0):
                                 f"{at_line()}")
         out = e.where(condition, _branch(choice), out)
     return out
-
-
-@implements(np.piecewise)
-def piecewise(x, condlist, funclist, *args, **kw):
-    """As NumPy, each function sees only the entries where its condition holds, so this needs
-    their values; the last condition that holds decides."""
-    x = as_array(x)
-    masks = _conditions(x, condlist, len(funclist))
-    chosen = np.full(x.shape, -1)
-    for k, mask in enumerate(masks):
-        chosen[mask] = k
-    parts, places = [], []
-    flat = reshape(x, (-1,))
-    for k, function in enumerate(funclist):
-        place = np.nonzero(chosen.reshape(-1) == k)[0]
-        if place.size:
-            entries = read(flat, place)
-            value = function(entries, *args, **kw) if callable(function) else function
-            parts.append(broadcast_to(as_array(value), place.shape).astype(x.dtype))
-            places.append(place)
-    rest = np.nonzero(chosen.reshape(-1) == -1)[0]
-    order = np.argsort(np.concatenate([*places, rest]))
-    joined = concatenate([*parts, np.zeros(rest.shape, x.dtype)], 0)
-    return reshape(read(joined, order), x.shape)
-
-
-def _conditions(x, condlist, count):
-    """The masks, with that of the default where one more function is given."""
-    if isinstance(condlist, Array) or np.ndim(condlist[0]) == 0 and x.ndim:
-        condlist = [condlist]
-    masks = [np.broadcast_to(plain(as_array(c), "the conditions of np.piecewise"), x.shape)
-             .astype(bool) for c in condlist]
-    if count == len(masks) + 1:
-        masks.append(~np.any(masks, axis=0))
-    if count != len(masks):
-        raise ArgumentError(f"piecewise: {len(masks)} conditions for {count} functions, must be as "
-                            f"many or one more function{at_line()}")
-    return masks
 
 
 @implements(np.ix_)

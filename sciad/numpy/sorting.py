@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sciad.core.array import FUNCTIONS, Array, plain
+from sciad.core.array import FUNCTIONS, Array, has_data, plain
 from sciad.core.errors import ArgumentError, LostGradientError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import elementwise as e
@@ -113,6 +113,19 @@ def _rows(m, rowvar):
     return m if rowvar or m.shape[0] == 1 else m.T
 
 
+@implements(np.lexsort)
+def lexsort(keys, axis=-1):
+    """The order by the last key, at ties by the one before: one stable sort a key."""
+    keys = [as_array(key) for key in keys]
+    if all(type(key) is not Array or has_data(key) for key in keys):
+        return np.lexsort([plain(key) for key in keys], axis)
+    order = sorting.argsort(keys[0], axis)
+    for key in keys[1:]:
+        again = sorting.argsort(sorting.take_along_axis(key, order, axis), axis)
+        order = sorting.take_along_axis(order, again, axis)
+    return order
+
+
 @implements(np.corrcoef)
 def corrcoef(x, y=None, rowvar=True):
     c = cov(x, y, rowvar)
@@ -142,7 +155,7 @@ def _plain(x, name):
     return plain(x, name) if isinstance(x, Array) else x
 
 
-for _original in [np.argwhere, np.flatnonzero, np.lexsort, np.shares_memory,
+for _original in [np.argwhere, np.flatnonzero, np.shares_memory,
                   np.may_share_memory, np.can_cast,
                   np.unravel_index, np.ravel_multi_index, np.min_scalar_type, np.common_type,
                   np.tril_indices_from, np.triu_indices_from, np.diag_indices_from,

@@ -9,7 +9,14 @@ from sciad.core.capacity import capacity, loop_capacity
 from sciad.ops.control.cond import cond, cond_p
 from sciad.ops.control.fori_loop import fori_loop
 from sciad.ops.control.scan import scan, scan_p
-from sciad.ops.control.stopping import BufferFull, Check, check_p, fail_p
+from sciad.ops.control.stopping import (
+    BufferFull,
+    Check,
+    assume,
+    assume_p,
+    check_p,
+    fail_p,
+)
 from sciad.ops.control.values import weaken_p
 from sciad.ops.control.vmap import vmap
 from sciad.ops.control.while_loop import full_buffer, while_loop, while_p

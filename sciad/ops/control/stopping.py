@@ -1,9 +1,9 @@
 """Stopping a compiled program with an exception."""
 
-from sciad.core.errors import SciadError
+from sciad.core.errors import SciadError, at_line
 from sciad.core.patterns import IDENTITY
 from sciad.core.rules import Constant, General
-from sciad.core.structure import Control
+from sciad.core.structure import Control, Frozen
 
 
 class BufferFull(SciadError, RuntimeError):
@@ -33,6 +33,23 @@ check_p = Check("check", _check_fun, lambda x, ok, exception: x,
                 lambda tangents, out, args, params: tangents[0],
                 lambda g, needs, out, args, params: [g, None], effect=True,
                 pattern=IDENTITY)
+
+
+def _assume_vjp(g, needs, out, args, params):
+    return [assume_p(g, args[1], **params), None]
+
+
+assume_p: Check = Check("assume", _check_fun, lambda x, ok, exception: x,
+                        lambda tangents, out, args, params: assume_p(tangents[0], args[1], **params),
+                        _assume_vjp, pattern=IDENTITY)
+
+
+def assume(x, ok, text):
+    """`x` while recording, whose shape rests on `ok`: where that does not hold, a compiled call is
+    repeated eagerly. Nothing is asked where nothing needs `x`."""
+    error = SciadError(f"{text}{at_line()}")
+    vars(error)["eager_knows_more"] = True
+    return assume_p(x, ok, exception=Frozen(error))
 
 
 Control.fail = fail_p
