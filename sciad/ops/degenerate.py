@@ -81,8 +81,8 @@ def usable(x, ok, cotangents, message):
         return x
     for g in seen:
         inner = tuple(range(len(ok.shape), len(g.shape)))
-        unused = all_(equal(g, 0.0), inner) if inner else equal(g, 0.0)
-        x = require(x, all_(logical_or(ok, unused)), message)
+        idle = all_(equal(g, 0.0), inner) if inner else equal(g, 0.0)
+        x = require(x, all_(logical_or(ok, idle)), message)
     eye = beside(np.eye(x.shape[-1], dtype=x.dtype), x)
     return where(column(column(ok)), x, eye)
 
