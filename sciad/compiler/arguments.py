@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sciad.compiler.by_value import constant, content, may_count
 from sciad.compiler.environment import Environment, pure_run, rebuild
 from sciad.core import tree
 from sciad.core.array import Array, current, unwrap_plain
@@ -47,13 +48,16 @@ class Call:
         What recording raised.
     static_ints : bool
         Whether Python's integers count by value; another thread may learn so meanwhile.
+    by_value : frozenset of int
+        The captured leaves that count by value; `constants` tells what they are.
     touched : set
         The leaves, arrays of the caller's, that the function has written into when it ran.
     writes : list
         Those whose new content `run` returns behind the result.
     """
 
-    def __init__(self, environment: Environment, given: list, structure, static_ints: bool):
+    def __init__(self, environment: Environment, given: list, structure, static_ints: bool,
+                 by_value: frozenset[int] = frozenset()):
         self.environment = environment
         self.given = given
         self.structure = structure
@@ -65,6 +69,10 @@ class Call:
         self.keep = [environment.keep]
         self.fixed: dict[int, Any] = {}
         kinds: list[Any] = [_signature(x) for x in self.leaves]
+        self.by_value = by_value
+        self.constants: dict[int, tuple] = {}
+        for k in by_value:
+            self._count(k, kinds)
         for k, x in enumerate(given):
             if isinstance(x, STATIC) or static_ints and isinstance(x, INTEGERS):
                 self.fixed[k] = x
@@ -94,10 +102,23 @@ class Call:
         self.keep.append(account.keep)
         self.refusal = self.refusal or account.refusal
 
+    def _count(self, k, kinds):
+        """Let a captured leaf count by value."""
+        x = self.leaves[k]
+        if may_count(x):
+            kinds[k] = self.constants[k] = content(x)
+        else:
+            kinds[k] = (kinds[k], "followed")
+            self.refusal = self.refusal or (
+                "the value of something that it captures is asked for, which is followed by an "
+                "outer transform, or too large")
+
     def run(self, f: Callable, xs: tuple) -> Any:
         """`f` on traced leaves, with its environment made of them; it must leave as they were
         its environment and the containers among its arguments. Arrays may be written into."""
-        captured, nodes = xs[:self.captured], [x._node for x in xs]
+        nodes = [x._node for x in xs]
+        captured = [constant(self.leaves[k]) if k in self.constants else x
+                    for k, x in enumerate(xs[:self.captured])]
         function = rebuild(f, list(captured))
         unchanged = pure_run(function, self.environment.key, captured)
         rest = iter(xs[self.captured:])

@@ -88,6 +88,8 @@ class Environment:
     ----------
     leaves : list
         The numbers and arrays found, in the order of the walk.
+    by_value : frozenset of int
+        Those of them that `jit` has found to count by value (`sciad.compiler.by_value`).
     key : tuple
         The account of everything else; equal keys mean that a recording may be used again.
     keep : list
@@ -96,11 +98,12 @@ class Environment:
         Why the function must not be recorded; empty if it may.
     """
 
-    __slots__ = ("leaves", "keep", "key", "_account", "_seen", "_watched", "_contained", "_odd",
-                 "_defaulted", "_arrays", "_fixed", "_later", "refusal")
+    __slots__ = ("leaves", "by_value", "keep", "key", "_account", "_seen", "_watched", "_contained",
+                 "_odd", "_defaulted", "_arrays", "_fixed", "_later", "refusal")
 
     def __init__(self, function: Any, fixed: bool = False):
         self.leaves: list[Any] = []
+        self.by_value: frozenset[int] = frozenset()
         self.keep: list[Any] = []
         self._account: list[Any] = []
         self._seen: dict[Any, int] = {}
@@ -531,13 +534,15 @@ def rebuild(function: Callable, leaves: list) -> Callable:
 def pure_run(function: Callable, key: tuple, leaves: list) -> Callable[[], bool]:
     """A test, for after a run of a rebuilt function: has it left all that it reaches as it was?
 
-    `key` is the account of the environment before, `leaves` are the Arrays that stand in it.
+    `key` is the account of the environment before, `leaves` stand in it: Arrays, or constants that
+    cannot be written into.
     """
-    nodes = [x._node for x in leaves]
+    arrays = [x for x in leaves if type(x) is Array]
+    nodes = [x._node for x in arrays]
 
     def unchanged() -> bool:
         after = Environment(function)
         return (after.key == key and all(map(operator.is_, after.leaves, leaves))
-                and all(x._node is node for x, node in zip(leaves, nodes, strict=True)))
+                and all(x._node is node for x, node in zip(arrays, nodes, strict=True)))
 
     return unchanged

@@ -15,6 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from sciad.compiler.arguments import (
     INTEGERS,
     Call,
@@ -22,6 +24,7 @@ from sciad.compiler.arguments import (
     quick_signature,
     with_static,
 )
+from sciad.compiler.by_value import REFUSALS, ByValue, asked_for
 from sciad.compiler.collecting import uncollected
 from sciad.compiler.device import compiles
 from sciad.compiler.devices import DeviceError, moved
@@ -38,8 +41,6 @@ from sciad.core.array import unwrap_plain
 from sciad.core.backend import KINDS, ground, home_of
 from sciad.core.errors import (
     ArgumentError,
-    LostGradientError,
-    NoRuleError,
     RecordError,
     SciadError,
     UntoldError,
@@ -265,19 +266,23 @@ class Jitted:
         if environment is not call.environment:
             self._fast = call.environment, (table := {})
         key = tuple([quick_signature(x) for x in args])
+        if any(type(call.leaves[k]) is np.ndarray for k in call.by_value):
+            return  # its content may change at any time
         if not kwargs and None not in key and not self.static_argnames and call.found.plain:
             table[key] = call.found
 
     # --- finding the specialisation ------------------------------------------------------------
 
-    def _bind(self, args, kwargs) -> Call:
+    def _bind(self, args, kwargs, by_value: frozenset[int] = frozenset()) -> Call:
         if self.static_argnames:
             args, kwargs = with_static(self.f, self.static_argnames, args, kwargs)
         given, structure = tree.flatten((args, kwargs))
         environment = self._fast[0]
         if environment is None or not environment.unchanged():
             environment = Environment(self.f)
-        call = Call(environment, given, structure, self._state.static_ints)
+        environment.by_value |= by_value
+        call = Call(environment, given, structure, self._state.static_ints,
+                    by_value=environment.by_value)
         home = home_of(*call.leaves)
         if home is not None and not compiles(call.leaves):
             call.reason = "arrays of the host meet those of a device"
@@ -292,6 +297,8 @@ class Jitted:
         if found is _INTS_ARE_STATIC:
             self._state.static_ints = True
             return self._bind(args, kwargs)
+        if type(found) is ByValue:
+            return self._bind(args, kwargs, found.leaves)
         if type(found) is str:
             if self.strict:
                 raise RecordError(found)
@@ -344,8 +351,11 @@ class Jitted:
         try:
             with uncollected():
                 found = self._recorded(call)
-        except (RecordError, NoRuleError, Unsupported, LostGradientError) as error:
-            if not call.static_ints and any(isinstance(x, INTEGERS) for x in call.leaves):
+        except REFUSALS as error:
+            found = self._asked_for(error, call)
+            if found is not None:
+                pass
+            elif not call.static_ints and any(isinstance(x, INTEGERS) for x in call.leaves):
                 found = _INTS_ARE_STATIC
             elif self.strict:
                 raise
@@ -354,11 +364,27 @@ class Jitted:
         except DeviceError:
             raise
         except Exception as error:  # the program's own, or NumPy's about a value without data
-            call.error = error
-            return None
+            found = self._asked_for(error, call)
+            if found is None:
+                call.error = error
+                return None
         _recordings.put(call.key, found)
         self._state.recorded.add(call.key)
         return found
+
+    def _asked_for(self, error, call) -> ByValue | None:
+        """The captured leaves whose values recording has asked for."""
+
+        def records(by_value) -> bool:
+            again = Call(call.environment, call.given, call.structure, call.static_ints,
+                         by_value=by_value)
+            try:
+                specialised(self.f, again, self.options, self._state.capacity, call.static_ints)
+            except Exception:  # whatever the program makes of it
+                return False
+            return True
+
+        return asked_for(error, call.leaves[:call.captured], call.by_value, records)
 
     def _recorded(self, call) -> Specialisation:
         found = specialised(self.f, call, self.options, self._state.capacity, call.static_ints)

@@ -15,6 +15,9 @@ from sciad.compiler.arguments import Call
 from sciad.compiler.environment import SEEN_THROUGH, Environment, captured_by
 from sciad.core.errors import is_package
 
+_TRACED = (float, np.ndarray, *np.sctypeDict.values())
+"""Types of what is traced unless its value is asked for."""
+
 MOST_SIGNATURES = 8
 """Signatures of one function that are compiled before a warning says what differs."""
 
@@ -90,9 +93,18 @@ def _account(f: Callable, call: Call) -> dict[str, Any]:
     kinds = call.signature[0][call.captured:]
     found.update((f"argument {name}", kind) for name, kind in zip(names, kinds, strict=True))
     for name, value in captured_by(f):
-        inside = Environment(value)
-        found[f"captured {name}"] = (inside.key, [kind_of(x) for x in inside.leaves])
+        found[f"captured {name}"] = _captured(value, [call.leaves[k] for k in call.constants])
     return found
+
+
+def _captured(value: Any, counted: list) -> tuple:
+    """What of a captured value the signature depends on; leaves that are `counted` count."""
+    inside = Environment(value)
+    kinds = [(type(x), np.asarray(x).tolist()) if any(x is y for y in counted) else kind_of(x)
+             for x in inside.leaves]
+    if inside.key == ("leaf",) and any(value is y for y in counted):
+        return (tuple(kinds), [])
+    return (inside.key, kinds)
 
 
 def names_of(f: Callable, structure: Any) -> list[str]:
@@ -190,6 +202,10 @@ def _cure(last: dict[str, Any], now: dict[str, Any]) -> str:
         return (" An int counts by value once the function asks for it (a range, a shape, an "
                 "index), as do texts and truth values: pass a float or an array where a number is "
                 "meant, or use sciad.fori_loop")
+    if any(name.startswith("captured") and _constant(now[name])
+           and now[name][0][0][0] in _TRACED for name in changed):
+        return (" A captured number counts by value once its value is asked for (math.sqrt(x), "
+                "round(x), a range); NumPy's functions (np.sqrt) take it as it is")
     if any(name.startswith("captured") for name in changed):
         return " A number that changes is better an argument, or a float or an array"
     return " Arrays of one shape, padded or in a fixed number of sizes, are compiled once"

@@ -32,6 +32,7 @@ import numpy as np
 
 from sciad.compiler import llvm
 from sciad.compiler.arguments import Call, Static, quick_signature, with_static
+from sciad.compiler.by_value import content
 from sciad.compiler.environment import Environment
 from sciad.compiler.native import Native
 from sciad.compiler.serial import Reader, SaveError, Writer
@@ -64,7 +65,8 @@ def save(path: Any, jitted: Any) -> None:
     if any(type(x) is Array for x in environment.leaves):
         raise SaveError("save: the function reaches a value that is being differentiated; save "
                         "it outside the transform")
-    present = [found for key, found in jitted._known.items() if key[2] == environment.key]
+    present = [found for key, found in jitted._known.items()
+               if key[2] == environment.key and _as_now(found, environment)]
     if not present:
         raise SaveError("save: nothing was compiled yet; call the function first, or give save "
                         "the arguments: save(path, x)")
@@ -86,6 +88,12 @@ def save(path: Any, jitted: Any) -> None:
             archive.writestr(f"code/{k}.o", code)
     data = content.getvalue()
     _replace(Path(path), _MAGIC + hashlib.sha256(data).digest() + data)
+
+
+def _as_now(found: Specialisation, environment: Environment) -> bool:
+    """Whether what counts by value of what is captured is what it was."""
+    return all(content(environment.leaves[k]) == value
+               for k, value in found.given.constants.items())
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -122,12 +122,14 @@ class Specialisation:
 
 class Given(NamedTuple):
     """The arguments that a specialisation was recorded for: `fixed` are those that count by value,
-    `marked` those of them that the user declared static."""
+    `marked` those of them that the user declared static; `constants` are the captured leaves that
+    count by value."""
 
     structure: Any
     fixed: dict[int, Any]
     captured: int
     marked: frozenset[int]
+    constants: dict[int, tuple] = {}
 
 
 class Recordings:
@@ -181,7 +183,8 @@ def specialised(f: Callable, call: Call, options: Options, capacity: int,
                           "through its arguments nor its closure")
     structure = recorded.structure.child(0) if call.writes else recorded.structure
     given = Given(call.structure, dict(call.fixed), call.captured,
-                  frozenset(k for k, x in enumerate(call.given) if type(x) is Static))
+                  frozenset(k for k, x in enumerate(call.given) if type(x) is Static),
+                  call.constants)
     found = Specialisation(recorded.graph, structure, given, options, call.writes)
     found.explored, found.keep = recorded.explored, call.keep
     found.seconds["record"] = time.perf_counter() - start

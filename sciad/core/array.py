@@ -438,10 +438,10 @@ def plain(x: Any, purpose: str = "its value") -> Any:
         if live._interp is not None and not live._interp.has_data:
             if about_to_raise(sys._getframe(1)):
                 raise _refusal(live, UntoldError(
-                    f"a branch raises and tells a value, by {purpose}{at_line()}"))
+                    f"a branch raises and tells a value, by {purpose}{at_line()}", asked=(live,)))
             raise _refusal(live, RecordError(
                 f"{purpose} needs the data of a value that is being recorded, which has only "
-                f"shape {live.shape} and dtype {live.dtype}{at_line()}"
+                f"shape {live.shape} and dtype {live.dtype}{at_line()}", asked=(live,)
             ))
         x = live._value
     return x

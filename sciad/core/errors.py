@@ -25,7 +25,17 @@ class NoRuleError(SciadError, NotImplementedError):
 
 
 class RecordError(SciadError, TypeError):
-    """The program asks a recorded value for data that it does not have."""
+    """The program asks a recorded value for data that it does not have.
+
+    `asked` holds the Arrays whose data was asked for, as far as they belong to recordings that are
+    still open; `inputs` numbers the inputs of the outermost that they are computed from, if from
+    nothing else.
+    """
+
+    def __init__(self, *args, asked=()):
+        super().__init__(*args)
+        self.asked: tuple = asked
+        self.inputs: frozenset[int] = frozenset()
 
 
 class UntoldError(RecordError):

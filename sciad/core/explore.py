@@ -157,6 +157,21 @@ class Explorer:
         elif self.path.end is None:
             self.path.end = end
 
+    def sources(self, wanted: Var) -> set[Var]:
+        """The variables without an equation that `wanted` is computed from."""
+        made = {out: equation for path in below(self.root) for equation in path.equations
+                for out in equation.outputs}
+        found, waiting, seen = set(), [wanted], {wanted}
+        while waiting:
+            var = waiting.pop()
+            if var not in made:
+                found.add(var)
+                continue
+            new = {x for x in made[var].inputs if type(x) is Var} - seen
+            seen |= new
+            waiting += new
+        return found
+
     # --- operations -------------------------------------------------------------------------
 
     def lift(self, x: Array) -> Var:

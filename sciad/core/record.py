@@ -63,13 +63,18 @@ class Recorder(Interpreter):
         try:
             refuse_entrywise(sys._getframe(2), self.latest, self.streak, self.explorer.processed)
         except RecordError as error:
+            error.asked = (x,)
             self.refusal = error  # NumPy's loops may swallow it
             raise
         if x._value.shape:
             x = x.reshape(())
         if x._value.dtype != np.bool_:
             x = x != 0
-        return self.explorer.ask(x._node)
+        try:
+            return self.explorer.ask(x._node)
+        except RecordError as error:
+            error.asked = (x,)
+            raise
 
     def resolve(self, x: Array) -> Array:
         raise RecordError("a recorded value is used after its recording ended: the function "
@@ -138,9 +143,13 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
             leaves, structure = tree.flatten(out, fixed=is_fixed)
             return [_result(recorder, leaf) for leaf in leaves], structure
 
-    root = explorer.explore(run)
-    if verify:
-        explorer.verify(run)
+    try:
+        root = explorer.explore(run)
+        if verify:
+            explorer.verify(run)
+    except RecordError as error:
+        _trace(error, explorer, inputs)
+        raise
     explored = Explored(explorer.runs - bool(verify), *census(root))
     for inner in explorer.inner:
         explored = explored.with_inner(*inner)
@@ -151,6 +160,30 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
 
 def _innermost() -> Recorder | None:
     return next((x for x in reversed(active()) if isinstance(x, Recorder)), None)
+
+
+def _trace(error: RecordError, explorer: Explorer, inputs: list[Var]) -> None:
+    """Note which inputs, or values of outer recordings, the data asked for is computed from."""
+    asked: list[Array] = []
+    found: set[Var] = set()
+    for x in map(_below, error.asked) if not error.inputs else ():
+        if isinstance(x._interp, Recorder) and x._interp.explorer is explorer:
+            found |= explorer.sources(x._node)
+        else:
+            asked.append(x)
+    outer = dict(zip(explorer.const_vars, explorer.consts, strict=True))
+    asked += [outer[var] for var in found if var in outer]
+    places = [inputs.index(var) for var in found if var in inputs]
+    known = len(places) + len(outer.keys() & found) == len(found)
+    error.inputs = frozenset(places) if known and not asked else frozenset()
+    error.asked = tuple(asked) if known and not places else ()
+
+
+def _below(x: Array) -> Array:
+    """A recorded value, without the transforms that follow it."""
+    while not isinstance(x._interp, Recorder) and type(x._value) is Array:
+        x = x._value
+    return x
 
 
 def _tell_outer(explored: Explored) -> None:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sciad.core.errors import ArgumentError, at_line
+from sciad.core.array import Array, has_data, is_plain, plain, unwrap_plain
+from sciad.core.errors import ArgumentError, LostGradientError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import factor, reduce
 from sciad.ops.elementwise import equal, not_equal, real, sqrt, square, where
@@ -17,7 +18,7 @@ def singular_values(x):
 
 @implements(np.linalg.norm)
 def norm(x, ord=None, axis=None, keepdims=False):
-    x = as_array(x)
+    x, ord = as_array(x), _order(ord)
     if axis is None and (ord is None or x.ndim == 2 and ord == "fro"):
         return _keep(_euclidean(reshape(x, (-1,)), (0,), False), x.ndim, keepdims)
     axes = reduce.axes_of(axis, x.ndim, "norm")
@@ -27,6 +28,16 @@ def norm(x, ord=None, axis=None, keepdims=False):
         return _matrix(x, ord, reduce.ordered_axes(axis, x.ndim, "norm"), keepdims)
     raise ArgumentError(f"norm: ord={ord!r} takes one or two axes, got shape {x.shape} and "
                         f"axis={axis}{at_line()}")
+
+
+def _order(ord):
+    """The order of a norm, by which there is no derivative."""
+    if type(ord) is not Array or is_plain(ord):
+        return unwrap_plain(ord)
+    if not has_data(ord):
+        plain(ord, "the order of a norm")
+    raise LostGradientError(f"norm has no derivative by its order{at_line()}; "
+                            "sciad.stop_gradient(ord) gives the plain number")
 
 
 def _keep(value, ndim, keepdims):
