@@ -18,7 +18,7 @@ from sciad.core.errors import NaNError, user_place
 from sciad.core.graph import Type, shape_of
 from sciad.core.masking import pull_masked
 from sciad.core.primitive import Primitive, watching
-from sciad.core.reverse import Tape, pull_general
+from sciad.core.reverse import GENERAL, Tape
 
 
 @contextmanager
@@ -69,7 +69,7 @@ class _Watch:
         try:
             for i in order:
                 entry = entries[i]
-                if entry[0] is pull_general:
+                if entry[0] == GENERAL:
                     self.passed = (*places.get(i, ("", 0))[:2], entry[1].name)
                 yield i
         finally:
@@ -118,7 +118,7 @@ class _Watch:
 
     def entry(self, tape, i, g, cots):
         entry = tape.entries[i]
-        if entry[0] is not pull_general or entry[1].multiple and any(x is None for x in g):
+        if entry[0] != GENERAL or entry[1].multiple and any(x is None for x in g):
             return
         _, primitive, out, args, nodes, _ = entry
         if any(self.first(x) is not None

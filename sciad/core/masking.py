@@ -59,7 +59,7 @@ def has_nan(slopes: list, entries: list | None = None) -> bool:
 
 def _drops(entries) -> bool:
     """Whether an entry of a tape is a selection."""
-    return any(entry[0] in _SELECTS or entry[0] is reverse.pull_general and entry[1].routes
+    return any(entry[0] in _SELECTS or entry[0] == reverse.GENERAL and entry[1].routes
                and not isinstance(entry[1], (Linear, Multilinear)) for entry in entries)
 
 
@@ -176,24 +176,28 @@ def _as_general(primitive, out, args, nodes):
 
 
 def _unary(entry, g, live, cots):
-    _, partial, z, x, ix = entry
+    _, number, z, x, ix = entry
+    partial = reverse.PARTIALS[number]
     _general(_as_general(Elementwise("", None, partial), z, (x,), (ix,)), g, live, cots)
 
 
 def _left(entry, g, live, cots):
-    _, partial, z, x, c, ix = entry
+    _, number, z, x, c, ix = entry
+    partial = reverse.PARTIALS[number]
     _general(_as_general(Elementwise("", None, partial, None), z, (x, c), (ix, None)), g, live,
              cots)
 
 
 def _right(entry, g, live, cots):
-    _, partial, z, c, x, ix = entry
+    _, number, z, c, x, ix = entry
+    partial = reverse.PARTIALS[number]
     _general(_as_general(Elementwise("", None, None, partial), z, (c, x), (None, ix)), g, live,
              cots)
 
 
 def _both(entry, g, live, cots):
-    _, partials, z, x, y, ix, iy = entry
+    _, number, z, x, y, ix, iy = entry
+    partials = reverse.PARTIALS[number]
     _general(_as_general(Elementwise("", None, *partials), z, (x, y), (ix, iy)), g, live, cots)
 
 
@@ -214,11 +218,11 @@ def _write(entry, g, live, cots):
         cots.add(ix, Tools.index_set(g, Tools.zeros((), g.dtype), index), mark[()])
 
 
-_SELECTS = (reverse.pull_read, reverse.pull_read_on_device, reverse.pull_write)
+_SELECTS = (reverse.READ, reverse.READ_ON_DEVICE, reverse.WRITE)
 
 _PULLS = {
-    reverse.pull_general: _general, reverse.pull_pick: _pick, reverse.pull_unary: _unary,
-    reverse.pull_left: _left, reverse.pull_right: _right, reverse.pull_both: _both,
-    reverse.pull_read: _read, reverse.pull_read_on_device: _read, reverse.pull_write: _write,
-    reverse.pull_rule: _rule,
+    reverse.GENERAL: _general, reverse.PICK: _pick, reverse.UNARY: _unary,
+    reverse.LEFT: _left, reverse.RIGHT: _right, reverse.BOTH: _both,
+    reverse.READ: _read, reverse.READ_ON_DEVICE: _read, reverse.WRITE: _write,
+    reverse.RULE: _rule,
 }

@@ -1,14 +1,16 @@
 """Reverse mode: a tape of entries, and one pass backwards over it.
 
 While the program runs, each operation on a tracked value appends one entry; the place on the tape
-is the value's node. An entry begins with its pull function, which knows the rest of it: given the
-cotangent g of the entry's output, it adds to the cotangents of the operands.
+is the value's node. An entry begins with the number of its pull function, which knows the rest of
+it: given the cotangent g of the entry's output, it adds to the cotangents of the operands.
 
-    y = a * x          entry: (pull_both, partials, y, a, x, node of a, node of x)
+    y = a * x          entry: (BOTH, number of the partials, y, a, x, node of a, node of x)
     backward           cot[a] += g * x,   cot[x] += g * a
 
-Partial derivatives are formed only here, in the backward pass. Values may be Arrays of a lower
-interpreter, so the same lines serve nested derivatives and recording.
+Functions stand in entries by number, so that an entry of numbers and arrays is nothing that the
+garbage collector follows: over a long tape it would take longer than the program. Partial
+derivatives are formed only here, in the backward pass. Values may be Arrays of a lower interpreter,
+so the same lines serve nested derivatives and recording.
 
 Cotangents of indexed reads are added in place into a buffer that the pass owns (`own` holds the
 nodes whose cotangent nobody else can see), so n reads of an n-vector cost O(n).
@@ -16,6 +18,7 @@ nodes whose cotangent nobody else can see), so n reads of an n-vector cost O(n).
 
 import zlib
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +38,20 @@ from sciad.core.graph import type_of
 from sciad.core.numbers import Numbers
 from sciad.core.primitive import Interpreter, Primitive, bind, watch
 from sciad.core.rules import MINUS, SAME, Tools
+
+(LEAF, GENERAL, RULE, PICK, UNARY, LEFT, RIGHT, BOTH, READ, READ_ON_DEVICE, WRITE) = range(11)
+"""The kinds of entries: places in `PULLS`."""
+
+PARTIALS: list = []
+"""The partial derivatives that entries name by their place here."""
+
+
+@cache
+def numbered(partial: Any) -> int:
+    """The number of a partial derivative, or of a pair of them."""
+    PARTIALS.append(partial)
+    return len(PARTIALS) - 1
+
 
 LARGE = 1024
 """Arrays of more entries than this are worth a thought before they are kept or copied."""
@@ -80,7 +97,7 @@ class Reverse(Interpreter):
             self.fast = False
         if value.dtype.kind == "c" or Numbers.in_use and type(ground(value)) is Numbers:
             self.fast = False
-        self.tape.append((pull_leaf,))
+        self.tape.append((LEAF,))
         return Array(value, self, len(self.tape) - 1)
 
     def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
@@ -101,12 +118,12 @@ class Reverse(Interpreter):
         if kept is not None and type(out) is np.ndarray and out.size > LARGE:
             kept, saved = primitive.lighten(out, saved)
         if not primitive.multiple:
-            return self._track(out, (pull_general, primitive, kept, saved, nodes, params))
+            return self._track(out, (GENERAL, primitive, kept, saved, nodes, params))
         if self.places is not None:
             self.places[len(self.tape)] = _watched_place()
-        self.tape.append((pull_general, primitive, kept, saved, nodes, params))
+        self.tape.append((GENERAL, primitive, kept, saved, nodes, params))
         source = len(self.tape) - 1
-        return tuple(self._track(part, (pull_pick, source, k, len(out)))
+        return tuple(self._track(part, (PICK, source, k, len(out)))
                      for k, part in enumerate(out))
 
     def _track(self, out, entry):
@@ -197,7 +214,7 @@ class Tape:
             if g is not None:
                 cot[i] = None
                 entry = entries[i]
-                entry[0](entry, g, cot, i, own)
+                PULLS[entry[0]](entry, g, cot, i, own)
 
 
 def _require_unchanged(found):
@@ -269,7 +286,8 @@ def pull_pick(entry, g, cot, i, own):
 
 def pull_unary(entry, g, cot, i, own):
     """z = f(x), real."""
-    _, partial, z, x, ix = entry
+    _, number, z, x, ix = entry
+    partial = PARTIALS[number]
     if partial is MINUS:
         part = -g
     else:
@@ -283,7 +301,8 @@ def pull_unary(entry, g, cot, i, own):
 
 def pull_left(entry, g, cot, i, own):
     """z = f(x, c) with a constant c, real."""
-    _, partial, z, x, c, ix = entry
+    _, number, z, x, c, ix = entry
+    partial = PARTIALS[number]
     part = g if partial is SAME else g * partial(z, x, c)
     if part.shape != x.shape:
         part = Tools.unbroadcast(part, x.shape)
@@ -296,7 +315,8 @@ def pull_left(entry, g, cot, i, own):
 
 def pull_right(entry, g, cot, i, own):
     """z = f(c, x) with a constant c, real."""
-    _, partial, z, c, x, ix = entry
+    _, number, z, c, x, ix = entry
+    partial = PARTIALS[number]
     if partial is SAME:
         part = g
     elif partial is MINUS:
@@ -314,7 +334,8 @@ def pull_right(entry, g, cot, i, own):
 
 def pull_both(entry, g, cot, i, own):
     """z = f(x, y), both tracked, real."""
-    _, (dx, dy), z, x, y, ix, iy = entry
+    _, number, z, x, y, ix, iy = entry
+    dx, dy = PARTIALS[number]
     part = g if dx is SAME else g * dx(z, x, y)
     if part.shape != x.shape:
         part = Tools.unbroadcast(part, x.shape)
@@ -414,3 +435,8 @@ def pull_write(entry, g, cot, i, own):
             own.add(ix)
     else:
         join(cot, ix, cot[ix], g, own)
+
+
+PULLS = (pull_leaf, pull_general, pull_rule, pull_pick, pull_unary, pull_left, pull_right,
+         pull_both, pull_read, pull_read_on_device, pull_write)
+"""The pull functions, in the order of their kinds."""

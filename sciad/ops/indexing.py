@@ -23,7 +23,7 @@ from sciad.core.graph import Type, shape_of, type_of
 from sciad.core.numbers import Numbers, as_numbers
 from sciad.core.patterns import DENSE, IDENTITY, Pairs, ids, merged
 from sciad.core.primitive import Primitive, bind, refused
-from sciad.core.reverse import pull_read, pull_read_on_device, pull_write
+from sciad.core.reverse import READ, READ_ON_DEVICE, WRITE
 from sciad.core.rules import Tools
 from sciad.ops.elementwise import where
 from sciad.ops.shape import unbroadcast
@@ -277,8 +277,8 @@ def eager_read(x: Array, spec, operands) -> Array:
     out = value[index]
     if not operands and type(out) is np.ndarray and _PIECE * out.size <= value.size:
         out = out.copy()
-    pull = pull_read_on_device if on_any_device(value) else pull_read
-    interp.tape.append((pull, value.shape, index, not operands, x._node))
+    kind = READ_ON_DEVICE if on_any_device(value) else READ
+    interp.tape.append((kind, value.shape, index, not operands, x._node))
     return Array(out, interp, len(interp.tape) - 1)
 
 
@@ -324,7 +324,7 @@ def _store_on_tape(handle, index, v) -> bool:
             or type(handle._value) is not np.ndarray or type(piece) is Array \
             or piece.dtype != handle._value.dtype:
         return False
-    entry = (pull_write, (index,), handle._node if mine is top else None, v._node,
+    entry = (WRITE, (index,), handle._node if mine is top else None, v._node,
              Type(piece.shape, piece.dtype))
     buffer = _owned(handle, handle)
     buffer[index] = piece
@@ -400,7 +400,7 @@ def _store_in_place(handle, x, spec, v):
         _settle(handle, out)
         return
     node = x._node if mine is top else None
-    entry = (pull_write, spec, node, v._node if theirs is not None else None,
+    entry = (WRITE, spec, node, v._node if theirs is not None else None,
              type_of(v) if theirs is not None else None)
     buffer = _owned(handle, x)
     buffer[spec] = v._value if theirs is not None else v

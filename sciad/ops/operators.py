@@ -20,14 +20,7 @@ from sciad.core.errors import (
 from sciad.core.graph import Type
 from sciad.core.numbers import adopt_beside
 from sciad.core.primitive import bind, pack
-from sciad.core.reverse import (
-    LARGE,
-    pull_both,
-    pull_left,
-    pull_read,
-    pull_right,
-    pull_unary,
-)
+from sciad.core.reverse import BOTH, LARGE, LEFT, READ, RIGHT, UNARY, numbered
 from sciad.core.rules import reads
 from sciad.ops import bits, elementwise, indexing, products, reduce, shape, sparse, views, windows
 
@@ -39,7 +32,8 @@ def _binary(primitive, op):
     partials = primitive.partials
     left_partial, right_partial = partials
     left_reads, right_reads = map(reads, partials)
-    (squared,) = elementwise.square.partials if op is operator.mul else (None,)
+    both, of_left, of_right = map(numbered, (partials, left_partial, right_partial))
+    squared = numbered(*elementwise.square.partials) if op is operator.mul else None
     empty: dict = {}
 
     def forward(self, other):
@@ -53,13 +47,13 @@ def _binary(primitive, op):
                     tape = interp.tape
                     if type(z) is np.ndarray and z.size > LARGE:
                         if squared is not None and self._node == other._node:
-                            entry = (pull_unary, squared, None, x, self._node)
+                            entry = (UNARY, squared, None, x, self._node)
                         else:
                             kept = _lighter(partials, z, x, y)
-                            entry = (pull_both, partials, *kept, self._node, other._node)
+                            entry = (BOTH, both, *kept, self._node, other._node)
                         tape.append(entry)
                     else:
-                        tape.append((pull_both, partials, z, x, y, self._node, other._node))
+                        tape.append((BOTH, both, z, x, y, self._node, other._node))
                     return Array(z, interp, len(tape) - 1)
             elif kind is float or kind is int:
                 x = self._value
@@ -67,9 +61,9 @@ def _binary(primitive, op):
                 tape = interp.tape
                 if type(z) is np.ndarray and z.size > LARGE:
                     kept = _lighter(partials[:1], z, x, other)
-                    tape.append((pull_left, left_partial, *kept, self._node))
+                    tape.append((LEFT, of_left, *kept, self._node))
                 else:
-                    tape.append((pull_left, left_partial, z, x, other, self._node))
+                    tape.append((LEFT, of_left, z, x, other, self._node))
                 return Array(z, interp, len(tape) - 1)
             elif kind is np.ndarray and other.dtype.kind == "f":
                 x = self._value
@@ -77,7 +71,7 @@ def _binary(primitive, op):
                 other = interp.keep(other) if left_reads(2) else other
                 kept = _lighter(partials[:1], z, x, other)
                 tape = interp.tape
-                tape.append((pull_left, left_partial, *kept, self._node))
+                tape.append((LEFT, of_left, *kept, self._node))
                 return Array(z, interp, len(tape) - 1)
         other = _listed(other, self if op is operator.mul else None)
         other = _beside(other, self)
@@ -93,9 +87,9 @@ def _binary(primitive, op):
                 tape = interp.tape
                 if type(z) is np.ndarray and z.size > LARGE:
                     kept = _lighter(partials[1:], z, other, x)
-                    tape.append((pull_right, right_partial, *kept, self._node))
+                    tape.append((RIGHT, of_right, *kept, self._node))
                 else:
-                    tape.append((pull_right, right_partial, z, other, x, self._node))
+                    tape.append((RIGHT, of_right, z, other, x, self._node))
                 return Array(z, interp, len(tape) - 1)
             if kind is np.ndarray and other.dtype.kind == "f":
                 x = self._value
@@ -103,7 +97,7 @@ def _binary(primitive, op):
                 other = interp.keep(other) if right_reads(1) else other
                 kept = _lighter(partials[1:], z, other, x)
                 tape = interp.tape
-                tape.append((pull_right, right_partial, *kept, self._node))
+                tape.append((RIGHT, of_right, *kept, self._node))
                 return Array(z, interp, len(tape) - 1)
         other = _listed(other, self if op is operator.mul else None)
         other = _beside(other, self)
@@ -172,6 +166,7 @@ def _unary(primitive, op=None):
     """A function of one operand, as an operator, a method and a ufunc."""
     op = op or primitive.fun
     (partial,) = primitive.partials
+    number = numbered(partial)
 
     def call(self):
         interp = self._interp
@@ -180,9 +175,9 @@ def _unary(primitive, op=None):
             z = op(x)
             tape = interp.tape
             if type(z) is np.ndarray and z.size > LARGE:
-                tape.append((pull_unary, partial, *_lighter((partial,), z, x), self._node))
+                tape.append((UNARY, number, *_lighter((partial,), z, x), self._node))
             else:
-                tape.append((pull_unary, partial, z, x, self._node))
+                tape.append((UNARY, number, z, x, self._node))
             return Array(z, interp, len(tape) - 1)
         return bind(primitive, (self,), {})
 
@@ -259,7 +254,7 @@ def _getitem(self, index):
             if len(shape) == (1 if kind is int else len(index)):
                 out = value[index]
                 tape = interp.tape
-                tape.append((pull_read, shape, index, True, self._node))
+                tape.append((READ, shape, index, True, self._node))
                 return Array(out, interp, len(tape) - 1)
     if views.is_truth(index):
         return views.read_where(self, index)

@@ -7,7 +7,7 @@ from sciad.core.backend import as_operand
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
 from sciad.core.patterns import Pairs, lines, require_room
-from sciad.core.reverse import pull_rule
+from sciad.core.reverse import RULE
 from sciad.core.rules import Multilinear, is_complex
 from sciad.ops.elementwise import conj
 from sciad.ops.shape import reshape, transpose_p, unbroadcast
@@ -106,7 +106,7 @@ def _on_tape(a, b):
     out = np.matmul(*values)
     saved = [x if node is not None else interp.keep(x)
              for x, node in zip(values, nodes, strict=True)]
-    interp.tape.append((pull_rule, _product_parts, saved, nodes, False))
+    interp.tape.append((RULE, _product_parts, saved, nodes, False))
     return Array(out, interp, len(interp.tape) - 1)
 
 

@@ -9,7 +9,7 @@ from sciad.core.backend import beside
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
 from sciad.core.patterns import reduced, running
-from sciad.core.reverse import LARGE, pull_rule
+from sciad.core.reverse import LARGE, RULE
 from sciad.core.rules import Constant, Linear, Primitive, Tools
 
 
@@ -67,7 +67,7 @@ def _sum_on_tape(x, axes):
     interp, value = x._interp, x._value
     if interp is None or not interp.fast or type(value) is not np.ndarray:
         return sum_p(x, axes=axes)
-    interp.tape.append((pull_rule, _spread_part, (value.shape, axes), (x._node,), True))
+    interp.tape.append((RULE, _spread_part, (value.shape, axes), (x._node,), True))
     return Array(np.add.reduce(value, axes), interp, len(interp.tape) - 1)
 
 

@@ -1,5 +1,6 @@
 """Singular points: what a selection dropped stays zero, every other NaN stays a NaN."""
 
+import gc
 import inspect
 
 import numpy as np
@@ -104,4 +105,18 @@ def test_same_gradient_as_the_plain_pass_where_nothing_is_singular():
 def test_every_pull_has_its_masked_form():
     pulls = {f for name, f in inspect.getmembers(reverse, inspect.isfunction)
              if name.startswith("pull_")}
-    assert pulls - {reverse.pull_leaf} == set(masking._PULLS)
+    assert pulls == set(reverse.PULLS)
+    assert set(range(len(reverse.PULLS))) - {reverse.LEAF} == set(masking._PULLS)
+    for name, function in inspect.getmembers(reverse, inspect.isfunction):
+        if name.startswith("pull_"):
+            assert reverse.PULLS[getattr(reverse, name.removeprefix("pull_").upper())] is function
+
+
+def test_entries_of_numbers_and_arrays_are_not_followed_by_the_garbage_collector():
+    """A long tape would otherwise spend its time in the collector."""
+    with reverse.Reverse() as interp:
+        x = interp.leaf(np.array([0.5, 1.5]))
+        y = np.sin(x * x + 2.0) / x - x[0]
+        y[0] = x[1]
+        gc.collect()
+        assert [entry for entry in interp.tape[1:-1] if gc.is_tracked(entry)] == []
