@@ -30,4 +30,9 @@ class Forward(Interpreter):
         return self._join(out, tangent)
 
     def _join(self, out, tangent):
-        return out if tangent is None or out.dtype.kind not in "fc" else Array(out, self, tangent)
+        dtype = out.dtype
+        if tangent is None or dtype.kind not in "fc":
+            return out
+        if tangent.dtype is not dtype and tangent.dtype.kind == dtype.kind:
+            tangent = tangent.astype(dtype)  # constants of a rule may be wider
+        return Array(out, self, tangent)

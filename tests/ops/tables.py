@@ -2,6 +2,7 @@
 
 from tests.ops import (
     cases,
+    cases_empty,
     cases_fft,
     cases_linalg,
     cases_numpy,
@@ -11,8 +12,11 @@ from tests.ops import (
 )
 
 CASES = [*cases.CASES, *cases_fft.CASES, *cases_linalg.CASES, *cases_special.CASES,
-         *cases_numpy.CASES, *cases_wide.CASES]
+         *cases_numpy.CASES, *cases_wide.CASES, *cases_empty.CASES]
 
-VARIANTS = [*variants.layouts(CASES), *variants.singles(CASES), *variants.complexes(CASES)]
+_COMPLEX = list(variants.complexes(CASES))
+
+VARIANTS = [*variants.layouts(CASES), *variants.singles(CASES), *_COMPLEX,
+            *variants.single_complexes([*CASES, *_COMPLEX])]
 
 REFUSALS = list(variants.refusals(CASES))

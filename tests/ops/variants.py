@@ -3,6 +3,7 @@
 strided   the same values in arrays that are neither contiguous nor in C order, and read-only
 single    float32, where the case has but float64 arguments
 complex   complex numbers, where the function takes them
+complex64 these in single precision, where the case has complex arguments or takes them
 """
 
 import re
@@ -58,6 +59,21 @@ def complexes(cases: Iterable[Case]) -> Iterator[Case]:
             yield case
 
 
+def single_complexes(cases: Iterable[Case]) -> Iterator[Case]:
+    """Each case of complex128 arguments, and those of `complexes`, in complex64."""
+    for case in cases:
+        if _arrays(case) and any(x.dtype == np.complex128 for x in case.args):
+            name = case.name.removesuffix("[complex]")
+            if not (NOT_SINGLE.match(name) or NOT_SINGLE_COMPLEX.match(name)):
+                yield Case(f"{name}[complex64]", case.function,
+                           tuple(map(_halved, case.args)), 1)
+
+
+def _halved(x):
+    """Numbers in single precision; others as they are."""
+    return x.astype({"f": np.float32, "c": np.complex64}.get(x.dtype.kind, x.dtype))
+
+
 def refusals(cases: Iterable[Case]) -> Iterator[Case]:
     """The complex variants that NumPy refuses."""
     for case in _complexed(cases):
@@ -88,9 +104,14 @@ NOT_SINGLE = re.compile(
     "|n?bdtr|pdtr|spherical|comb|factorial|eval_sh"  # SciPy computes in double precision
 )
 
+NOT_SINGLE_COMPLEX = re.compile(
+    r"(maximum|minimum|fmax|fmin)\(2, 3\)\(3,\)|min where|while_loop"  # straddled as well
+)
+
 NOT_COMPLEX = re.compile(
     ".*median|.*quantile|.*percentile|pad median"  # complex numbers have no order here
     "|pack( matrix)?$"  # NumPy takes objects for real numbers: refused
+    "|turned"  # by the slopes of eigenvalues, which are real
     "|elliprj principal"  # SciPy has NaN beside some complex numbers where it has a value
     "|interp period|searchsorted NaN|factorial|.*(gammainc|betainc)_|polyfit cov"
 )
