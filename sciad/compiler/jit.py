@@ -41,6 +41,7 @@ from sciad.core.array import unwrap_plain
 from sciad.core.backend import KINDS, ground, home_of
 from sciad.core.errors import (
     ArgumentError,
+    BoundsError,
     RecordError,
     SciadError,
     UntoldError,
@@ -217,6 +218,8 @@ class Jitted:
         """Run eagerly what machine code has no answer to."""
         if error is not None and not getattr(error, "eager_knows_more", False):
             raise error
+        if isinstance(error, BoundsError) and home_of(*tree.flatten((args, kwargs))[0]) is not None:
+            raise error  # a device's arrays do not look at bounds
         found.repeated[str(error or "a gradient holds a NaN: entries that a selection dropped "
                                     "are masked eagerly")] += 1
         out = self.f(*args, **kwargs)

@@ -25,12 +25,11 @@ from sciad.compiler.values import (
     size_of,
     unflatten_index,
 )
+from sciad.core.errors import BoundsError
 from sciad.ops import indexing, shape
 
 MOST_JOINED = 8
 """Parts that a virtual value may be joined of; more are written to memory one after the other."""
-
-OUT_OF_RANGE = IndexError("index out of range in compiled code")
 
 
 def moved(em: Emitter, step, x: Value, source) -> list[Value]:
@@ -145,10 +144,11 @@ def _joined_scalars(em: Emitter, parts, out_shape, kind, axis) -> Scalars:
 class Index:
     """An index of a spec, as maps between the indices of the piece and of the whole."""
 
-    def __init__(self, em: Emitter, spec, operands, whole: tuple[int, ...]):
+    def __init__(self, em: Emitter, step, operands, whole: tuple[int, ...]):
         self.em = em
         self.whole = whole
-        self.entries = _expand(spec, len(whole))
+        self.place = step.equation.where
+        self.entries = _expand(step.params["spec"], len(whole))
         self.arrays = [em.addressable(operands[entry.k]) for entry in self.entries
                        if type(entry) is indexing.At]
         self.block = np.broadcast_shapes(*(x.shape for x in self.arrays))
@@ -195,7 +195,7 @@ class Index:
                 start, _, stride = entry.indices(extent)
                 out.append(_affine(rest.pop(0), stride, start))
             else:
-                out.append(self._dynamic(next(arrays), block, extent))
+                out.append(self._dynamic(next(arrays), block, len(out)))
         return tuple(out)
 
     def box(self) -> list[tuple[int, int, bool]] | None:
@@ -215,13 +215,15 @@ class Index:
             out.append((start, stop, True))
         return out
 
-    def _dynamic(self, array: Value, block, extent) -> Expr:
+    def _dynamic(self, array: Value, block, axis: int) -> Expr:
+        extent = self.whole[axis]
         place = convert(self.em.at(array, tuple(block[len(block) - len(array.shape):])), "i64")
         if type(place) is Const and -extent <= place.value < extent:
             return index(place.value % extent)
         place = self.em.let(place)
         ok = Op("and", (place >= -extent, place < extent))
-        self.em.stop_unless(ok, OUT_OF_RANGE)
+        self.em.stop_unless(ok, BoundsError(
+            f"an index is out of bounds for axis {axis} with size {extent} (at {self.place})"))
         return self.em.let(Op("select", (place < 0, place + extent, place)))
 
 
@@ -248,7 +250,7 @@ def _expand(spec, ndim: int) -> list:
 
 @lowering(indexing.read_p)
 def _read(em, step, x, *operands):
-    where = Index(em, step.params["spec"], operands, x.shape)
+    where = Index(em, step, operands, x.shape)
     out_shape, kind = step.out()
     if where.shape() != out_shape:
         raise Unsupported(f"no native form of this index ({step.equation.where})")
@@ -292,7 +294,7 @@ def _static(where: Index, indices):
 def _update(em, step, x, v, operands, adds: bool) -> list[Value]:
     """A copy of x (x itself if this is its last use) with a piece changed."""
     out_shape, kind = step.out()
-    where = Index(em, step.params["spec"], operands, x.shape)
+    where = Index(em, step, operands, x.shape)
     piece = where.shape()
 
     def combine(old, new):

@@ -40,7 +40,7 @@ from sciad.compiler.specialise import Given, Options, Specialisation
 from sciad.compiler.symbols import MissingSymbol
 from sciad.core import tree
 from sciad.core.array import Array, unwrap_plain
-from sciad.core.errors import ArgumentError
+from sciad.core.errors import ArgumentError, BoundsError
 from sciad.core.graph import Graph, Type
 from sciad.core.version import VERSION
 from sciad.ops.control import BufferFull
@@ -325,6 +325,8 @@ class LoadedFunction:
                 outs = found.kernel(*captured, *args)
             except BufferFull as error:
                 raise self._full(error) from None
+            except BoundsError as error:
+                raise _exactly(error, found.graph, (*captured, *args)) from None
             return outs[0] if found.single else tree.unflatten(found.structure, outs)
 
         if None not in key and found.plain and not found.differentiates and not self._static:
@@ -342,6 +344,8 @@ class LoadedFunction:
             outs = found.run(leaves, call.traced)
         except BufferFull as error:
             raise self._full(error) from None
+        except BoundsError as error:
+            raise _exactly(error, found.graph, leaves) from None
         if found.differentiates and not call.traced and found.any_nan(outs):
             self._warn_of_nan()
         if found.kernel is not None and not call.traced and not kwargs:
@@ -372,6 +376,16 @@ class LoadedFunction:
         known = "; ".join(_told(each) for each in self._saved.values())
         raise ArgumentError(f"{self.__name__} was not saved for arguments of this kind: "
                             f"{_told_kinds(_key(call))}; it was for {known}")
+
+
+def _exactly(error: BoundsError, graph: Graph, leaves) -> BoundsError:
+    """The error of an index, with what NumPy says of it."""
+    try:
+        graph(*leaves)
+    except IndexError as exact:
+        place = str(error).partition(" (at ")[2]
+        return BoundsError(f"{exact} (at {place}")
+    return error
 
 
 _NOTHING: Any = _Frozen([])

@@ -38,6 +38,12 @@ class RecordError(SciadError, TypeError):
         self.inputs: frozenset[int] = frozenset()
 
 
+class BoundsError(SciadError, IndexError):
+    """Compiled code meets an index that is out of bounds; it does not know the index any more."""
+
+    eager_knows_more = True
+
+
 class UntoldError(RecordError):
     """A branch raises, and the exception tells a value: compiled code cannot make it. A call that
     comes to this branch is repeated eagerly."""

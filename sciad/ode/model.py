@@ -241,7 +241,7 @@ class _Function:
                 raise RecordError(self.environment.refusal)
             types = [Type((), float), Type((self.n,), float), *self.types]
             with watched():
-                recorded = record_leaves(traced, types, verify=True, repeats=False)
+                recorded = record_leaves(traced, types, verify=True, repeats=True)
             if recorded.consts:
                 raise RecordError("it reaches a differentiated value in a way that sciad cannot "
                                   "see")

@@ -11,7 +11,7 @@ from sciad.compiler.callbacks import throw
 from sciad.compiler.values import FIRST_STATUS
 from sciad.core.array import Array, plain
 from sciad.core.capacity import capacity
-from sciad.core.errors import ArgumentError, RecordError, at_line
+from sciad.core.errors import ArgumentError, BoundsError, RecordError, UntoldError, at_line
 from sciad.core.transforms import stop_gradient
 from sciad.ode import arguments as _arguments
 from sciad.ode import lowering as _lowering
@@ -177,15 +177,18 @@ def solve_ivp(fun: Callable, t_span: Sequence[float], y0: Any, method: str = "RK
     problem = _Problem(model, method, t0, t1, y0, t_eval, leaves)
     if _arguments.same(t0, t1):
         return problem.standstill()
-    if steps is not None:
-        return problem.replayed(_arguments.step_times(steps, t0, t1))
-    if _arguments.abstract(t0, t1, y0, t_eval, *controls, *leaves):
+    if steps is None and _arguments.abstract(t0, t1, y0, t_eval, *controls, *leaves):
         return problem.recorded(controls, max_steps)
+    times = None if steps is None else _arguments.step_times(steps, t0, t1)
+
+    def solved(problem):
+        return problem.solved(controls, max_steps) if times is None else problem.replayed(times)
+
     try:
-        return problem.solved(controls, max_steps)
-    except _Raised:  # it is for Python to tell what the function raises, and where
+        return solved(problem)
+    except (_Raised, BoundsError, UntoldError):  # Python shall tell what is raised, and where
         model, leaves = called_back(fun, args, y0.shape[0], "it raises an exception")
-        return _Problem(model, method, t0, t1, y0, t_eval, leaves).solved(controls, max_steps)
+        return solved(_Problem(model, method, t0, t1, y0, t_eval, leaves))
 
 
 class _Problem:

@@ -278,19 +278,24 @@ def test_a_raise_that_the_program_catches_is_told_of():
     assert (caught(np.full(3, 0.5)) == 0.25).all()
 
 
-@pytest.mark.filterwarnings("ignore::sciad.compiler.jit.FallbackWarning")
 def test_right_hand_sides_raise_with_their_values():
     def falling(t, y):
         if y[0] < 0.5:
             raise ValueError(f"too low: {y[0] < 0.5}")
         return -y
 
-    def end(y0):
-        return solve_ivp(falling, (0.0, 2.0), y0, t_eval=[2.0]).y[0, -1]
+    def end(y0, stop=2.0):
+        return solve_ivp(falling, (0.0, stop), y0, t_eval=[stop]).y[0, -1]
 
-    for f in (end, sciad.jit(end), sciad.grad(end), sciad.jit(sciad.grad(end))):
-        with pytest.raises(ValueError, match="too low: True"):
-            f(np.ones(1))
+    def stepped(y0):
+        return solve_ivp(falling, (0.0, 2.0), y0, steps=np.linspace(0.0, 2.0, 20)).y[0, -1]
+
+    for f in (end, stepped):
+        for g in (f, sciad.jit(f, strict=True), sciad.grad(f), sciad.jit(sciad.grad(f))):
+            with pytest.raises(ValueError, match="too low: True"):
+                g(np.ones(1))
+    assert sciad.ode.model.model_of(falling, (), 1)[0].graph
+    np.testing.assert_allclose(sciad.jit(end)(np.ones(1), 0.5), np.exp(-0.5), rtol=1e-2)
 
 
 @pytest.mark.parametrize("f", FUNCTIONS[1:], ids=lambda f: f.__name__)

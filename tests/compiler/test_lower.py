@@ -1,5 +1,7 @@
 """Every lowering: native = graph evaluator = eager, small (scalars) and large (loops)."""
 
+import traceback
+
 import numpy as np
 import pytest
 
@@ -404,8 +406,61 @@ def test_an_index_out_of_range_raises(n, k):
               lambda x, k: sciad.ops.indexing.index_add(x, 1.0, k)):
         compiled = sciad.jit(f, strict=True)
         compiled(real(n), np.int64(1))
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError, match=f"index {k} is out of bounds for axis 0 with size"):
             compiled(real(n), k)
+
+
+def second_row(x, k):
+    return np.outer(x, x)[1, k] * x
+
+
+def pairs(x, k):
+    return np.sum(x[np.stack([k, k - 1])] ** 2)
+
+
+def in_a_loop(x, k):
+    return sciad.fori_loop(0, 4, lambda i, s: s + x[i + k - 3], 0.0)
+
+
+def written(x, k):
+    y = snp.copy(x)
+    y[k] = 1.0
+    return np.sum(y * x)
+
+
+@pytest.mark.parametrize("f", [second_row, pairs, in_a_loop, written], ids=lambda f: f.__name__)
+def test_an_index_out_of_bounds_is_told_as_numpy_tells_it(f, tmp_path):
+    def total(x, k):
+        return np.sum(f(x, k))
+
+    x, good, bad = real(4), np.int64(3), np.int64(7)
+    for g in (f, sciad.grad(total), lambda x, k: sciad.vmap(lambda y: f(y, k))(np.stack([x, x]))):
+        compiled = sciad.jit(g, strict=True)
+        compiled(x, good)
+        with pytest.raises(IndexError) as expected:
+            g(x, bad)
+        for _ in range(2):
+            with pytest.raises(IndexError) as caught:
+                compiled(x, bad)
+            assert str(caught.value) == str(expected.value)
+            files = [frame.filename for frame in traceback.extract_tb(caught.tb)]
+            assert files.count(__file__) > 1, "the line of the program is among the frames"
+    with pytest.raises(IndexError, match="index 4|index 7"):
+        sciad.grad(lambda x: np.sum(compiled(x, bad)))(x)
+    sciad.jit(f).save(tmp_path / "f", x, good)
+    for _ in range(2):
+        with pytest.raises(IndexError, match=r"index \d is out of bounds .*\(at .*test_lower.py:"):
+            sciad.load_compiled(tmp_path / "f")(x, bad)
+
+
+def test_an_index_of_a_right_hand_side():
+    table = np.arange(1.0, 4.0)
+
+    def rhs(t, y):
+        return -y * table[np.floor(10 * t).astype(int)]
+
+    with pytest.raises(IndexError, match="index 3 is out of bounds for axis 0 with size 3"):
+        sciad.ode.solve_ivp(rhs, (0.0, 1.0), np.ones(1))
 
 
 def test_repeated_indices_add_up_and_the_last_write_wins():
