@@ -21,11 +21,11 @@ from sciad.core.rules import General, is_complex
 from sciad.ops.degenerate import undefined, usable
 from sciad.ops.elementwise import conj, logical_not, not_equal
 from sciad.ops.factor import solve_p
-from sciad.ops.guards import known
+from sciad.ops.guards import known, require
 from sciad.ops.matrices import column, diagonal_of, imag_of, real_of
 from sciad.ops.matrices import like as _like
 from sciad.ops.products import _adjoint, _swap, matmul_p
-from sciad.ops.reduce import sum_
+from sciad.ops.reduce import all_, sum_
 
 
 def _spread(x):
@@ -104,6 +104,8 @@ cofactor_p = General("cofactor", _cofactor, lambda a: Type(a.shape, a.dtype), _c
 
 def _third(a, b, e):
     """d/dA of cofactor_change(A, B) along E, for a regular A."""
+    a = require(a, all_(not_equal(*known(det_p(a)), 0.0)),
+                "det: the third derivative is given for regular matrices, and this one is singular")
     x, y = solve_p(a, b), solve_p(a, e)
     inverse = solve_p(a, np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape))
     det = _spread(det_p(a))

@@ -47,6 +47,12 @@ def _less_one(y):
     return where(equal(y, 0.0), 1.0, y - 1.0)
 
 
+def _over_square(x, y):
+    """x / (x^2 + y^2), of numbers whose squares would be too large or too small as well."""
+    r = hypot(x, y)
+    return x / r / r
+
+
 def _share_of(x, z):
     """x / z, but 0 where z is 0: all derivatives of hypot at the origin are 0, as the norm's."""
     origin = equal(z, 0.0)
@@ -104,8 +110,8 @@ arctan = elementwise("arctan", np.arctan, lambda y, x: 1.0 / (1.0 + x * x))
 sinh = elementwise("sinh", np.sinh, lambda y, x: cosh(x))
 cosh = elementwise("cosh", np.cosh, lambda y, x: sinh(x))
 tanh = elementwise("tanh", np.tanh, lambda y, x: 1.0 - y * y)
-arctan2 = elementwise("arctan2", np.arctan2, lambda z, y, x: x / (x * x + y * y),
-                      lambda z, y, x: -y / (x * x + y * y))
+arctan2 = elementwise("arctan2", np.arctan2, lambda z, y, x: _over_square(x, y),
+                      lambda z, y, x: -_over_square(y, x))
 hypot = elementwise("hypot", np.hypot, lambda z, x, y: _share_of(x, z),
                     lambda z, x, y: _share_of(y, z))
 

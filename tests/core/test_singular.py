@@ -146,3 +146,9 @@ def test_smooth_functions_at_zero_have_their_curvature():
                            (np.prod, np.array([0.0, 0.0, 3.0]), [[0, 3, 0], [3, 0, 0], [0, 0, 0]]),
                            (lambda x: np.hypot(x[0], x[1]), np.zeros(2), np.zeros((2, 2)))]:
         np.testing.assert_allclose(sciad.hessian(f)(x), expected)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])
+def test_slopes_of_an_angle_at_every_size(size):
+    slopes = sciad.grad(np.arctan2, (0, 1))(3.0 * size, 4.0 * size)
+    np.testing.assert_allclose(np.array(slopes) * size, [4 / 25, -3 / 25])

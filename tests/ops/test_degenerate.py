@@ -205,3 +205,8 @@ def test_a_matrix_that_a_selection_drops_does_no_harm(name):
         return np.where(False, f(a), a[0, 0] ** 2)
 
     np.testing.assert_allclose(sciad.grad(chosen)(bad), [[2 * bad[0, 0], 0.0], [0.0, 0.0]])
+
+
+def test_the_third_derivative_of_a_singular_determinant_raises():
+    with pytest.raises(ArgumentError, match="det: the third derivative"):
+        sciad.jacobian(sciad.hessian(np.linalg.det))(np.zeros((3, 3)))
