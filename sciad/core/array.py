@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciad.core import scipy_calls
-from sciad.core.call_sites import about_to_raise, is_onlooker, numpy_function, package
+from sciad.core.call_sites import (
+    about_to_raise,
+    asks_to_format,
+    calls_method,
+    is_onlooker,
+    numpy_function,
+    package,
+)
 from sciad.core.errors import (
     ArgumentError,
     DTypeError,
@@ -47,6 +54,8 @@ WINDOWS: list[Callable] = []
 
 LATE_RULES: dict[str, str] = {}
 """Modules of ufuncs whose rules are imported once one is called, with the module of the rules."""
+
+_FOR_TEXT = "An f-string, f'{x:g}', takes followed values as they are"
 
 _CONVERSIONS = (None, "asarray_chkfinite", "require", "asfarray")
 
@@ -127,8 +136,14 @@ class Array:
 
     def __len__(self) -> int:
         shape = self.shape
-        if not shape:
-            raise TypeError("len() of a 0-d sciad Array")
+        if len(shape) != 1:
+            if not shape:
+                raise TypeError("len() of a 0-d sciad Array")
+            if calls_method(sys._getframe(1), "shuffle"):
+                raise _refusal(current(self), NoRuleError(
+                    "shuffle swaps the rows of x in place through views, which would write the "
+                    f"same row twice{at_line()}; write x = x[rng.permutation(len(x))], or take "
+                    "sciad.random.permutation(rng, x)"))
         return shape[0]
 
     def __iter__(self):
@@ -199,8 +214,9 @@ class Array:
             cure = f"If it runs over an array of objects, {PACKED}"
         else:
             name = f"{name}(x)"
-            cure = (f"Use NumPy functions (np.sin, not math.sin) and {cure}; to store x in an "
-                    "array, make the array by `from sciad import numpy as np`")
+            cure = _FOR_TEXT if asks_to_format(sys._getframe(2)) else (
+                f"Use NumPy functions (np.sin, not math.sin) and {cure}; to store x in an "
+                "array, make the array (np.arange too) by `from sciad import numpy as np`")
         raise _refusal(live, LostGradientError(
             f"{name} would drop the derivative of x, an Array of shape {live.shape}{at_line()}. "
             f"{cure}; sciad.stop_gradient(x) gives the plain number."

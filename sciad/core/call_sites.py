@@ -42,15 +42,17 @@ class Site(NamedTuple):
     """An instruction, with what the source text around it names.
 
     `opname` is "CALL" for calls of every kind. `chain` holds the name, the attributes and the
-    items that lead to the callee or the left operand (None: not by these alone), `last` the name
-    that ends the text, and `names` all that the text loads. `truth` tells that a comparison asks
-    for the truth as well, as in an ``if`` of Python >= 3.13.
+    items that lead to the callee or the left operand (None: not by these alone), `method` the
+    attribute that is called, `last` the name that ends the text, and `names` all that the text
+    loads. `truth` tells that a comparison asks for the truth as well, as in an ``if`` of
+    Python >= 3.13.
     """
 
     opname: str
     text: str
     truth: bool
     chain: "tuple[str | Item, ...] | None"
+    method: str | None
     last: str | None
     names: tuple[str, ...]
 
@@ -62,11 +64,11 @@ def site(code: CodeType, offset: int) -> Site:
         offset -= 2  # where a call of a Python function leaves its caller
     opname = dis.opname[code.co_code[offset]] if offset >= 0 else ""
     if not opname.startswith(_TELLING):
-        return Site(opname, "", False, None, None, ())
+        return Site(opname, "", False, None, None, None, ())
     instructions = _instructions(code)
     here = next((k for k, i in enumerate(instructions) if i.offset == offset), None)
     if here is None:
-        return Site("", "", False, None, None, ())
+        return Site("", "", False, None, None, None, ())
     found = instructions[here]
     is_call = found.opname.startswith(("CALL", "PRECALL")) and "INTRINSIC" not in found.opname
     text = str(found.argrepr)
@@ -74,7 +76,8 @@ def site(code: CodeType, offset: int) -> Site:
     text = text[5:-1] if truth else text
     inside = _inside(instructions[:here], found)
     return Site("CALL" if is_call else found.opname, text, truth, _chain(inside, found, is_call),
-                _last(inside, found), tuple(name for i in inside for name in _loaded(i)))
+                _method(inside, found) if is_call else None, _last(inside, found),
+                tuple(name for i in inside for name in _loaded(i)))
 
 
 @functools.lru_cache(maxsize=32)
@@ -125,6 +128,13 @@ def _chain(inside, found, is_call) -> tuple[str | Item, ...] | None:
         else:
             return None
     return tuple(chain) or None
+
+
+def _method(inside, found) -> str | None:
+    """The attribute that a call names last before its arguments."""
+    heads = [i for i in inside if _start(i) == _start(found) and i.opname not in _SILENT
+             and _end(i) != _end(found)]
+    return heads[-1].argval if heads and heads[-1].opname.startswith(_ATTRIBUTES) else None
 
 
 def _last(inside, found) -> str | None:
@@ -191,6 +201,18 @@ def is_compiled_by(value: Any, *packages: str) -> bool:
     if isinstance(value, np.ufunc) or isinstance(owner, (np.ufunc, np.ndarray)):
         return True
     return package_of(getattr(value, "__module__", None)) in packages
+
+
+def calls_method(frame: FrameType, name: str) -> bool:
+    """Whether a frame calls an attribute, or a function, of that name."""
+    here = site(frame.f_code, frame.f_lasti)
+    return here.opname == "CALL" and (here.method or (here.chain or ("",))[-1]) == name
+
+
+def asks_to_format(frame: FrameType) -> bool:
+    """Whether a frame runs ``text % values``."""
+    here = site(frame.f_code, frame.f_lasti)
+    return here.opname.startswith("BINARY_OP") and here.text.startswith("%")
 
 
 def package_of(module: Any) -> str:
@@ -269,6 +291,10 @@ def numpy_function() -> str | None:
 def public_name(frame: FrameType) -> str | None:
     """What users call the function of a library that a frame runs, or None if it is internal."""
     module, function = running(frame)
+    if function.startswith(f"{module}."):  # of Cython's, with the path to it
+        owner, _, function = function[len(module) + 1:].rpartition(".")
+        known = _exported(module, owner or function)
+        return f"{known}.{function}" if known and owner else known
     first = frame.f_code.co_varnames[:1]
     owner = frame.f_locals.get(first[0]) if first in (("self",), ("cls",)) else None
     if owner is None:

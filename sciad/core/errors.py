@@ -24,6 +24,10 @@ class NoRuleError(SciadError, NotImplementedError):
     """An operation has no derivative, shape rule or native form."""
 
 
+class MissingError(SciadError, AttributeError):
+    """An Array lacks an attribute that NumPy's arrays have."""
+
+
 class RecordError(SciadError, TypeError):
     """The program asks a recorded value for data that it does not have.
 

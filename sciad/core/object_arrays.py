@@ -36,7 +36,14 @@ from sciad.core.call_sites import (
     spelled,
     steps,
 )
-from sciad.core.errors import DTypeError, LostGradientError, RecordError, SciadError, at_line
+from sciad.core.errors import (
+    DTypeError,
+    LostGradientError,
+    NoRuleError,
+    RecordError,
+    SciadError,
+    at_line,
+)
 
 MOST_IN_A_ROW = 8
 """Questions at one call of an unknown function, with nothing but comparisons between them."""
@@ -187,7 +194,7 @@ _OF_OBJECTS = re.compile(
     r"|object dtype|dtype object|has no callable \w+ method|object has no attribute"
     r"|data type '?object'?|array type dtype\(object\)|dtype=object|dtype\[object\]"
     r"|(array|data) type not supported|unsupported data types|input type .* not supported"
-    r"|REFS_OK")
+    r"|REFS_OK|array is read-only")
 _OF_TYPE = re.compile(r"argument \d+ of type ([\w.]+)|^'([\w.]+)' object has no attribute")
 _NUMBERS = ("Array", "bool", "int", "float", "complex", "numpy.dtypes.ObjectDType")
 _ERRORS = (TypeError, AttributeError, ValueError, RuntimeError)
@@ -222,6 +229,10 @@ def explained(error: BaseException | None, traceback: TracebackType | None) -> S
             f"{place}; instead of `a += x` write `a = a + x`, or make a by `from sciad import "
             "numpy as np`")
     operation = _operation(text, inner, user)
+    if "read-only" in text:
+        return NoRuleError(
+            f"{operation} would write into np.asarray(x) of a followed x{place}; write "
+            "x[rng.permutation(len(x))], or take sciad.random.permutation(rng, x)")
     cure = next((_CURES[name] for name in _CURES if operation.startswith(name)), None)
     if cure is not None:
         return DTypeError(f"{operation} takes plain numbers only, and was given followed ones"
@@ -245,7 +256,7 @@ def _shown(inner: list[Step], user: Step) -> bool:
         return True
     frame, offset, _ = user
     here = site(frame.f_code, offset)
-    if inner or here.opname not in ("CALL", "BINARY_OP"):
+    if any(frame.f_locals for frame, _, _ in inner) or here.opname not in ("CALL", "BINARY_OP"):
         return False
     function = callee(frame, here)
     if function is not Unknown and not is_compiled_by(function, *_LIBRARIES):

@@ -66,10 +66,13 @@ CURES = {
 _ELSE = "sciad.stop_gradient(x) if its derivative is not needed"
 
 
+_ASKING = ("numpy", "sciad.core.array", "sciad.numpy.methods")
+
+
 def refusal(floats: bool = False) -> NoRuleError | None:
     """The error, if one of these functions asks for the data of an Array (`floats`: as floats)."""
     frame = sys._getframe(2)
-    while frame is not None and _module(frame).startswith(("numpy", "sciad.core.array")):
+    while frame is not None and _module(frame).startswith(_ASKING):
         frame = frame.f_back
     inner = []
     while frame is not None and package(frame) in LIBRARIES:

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from sciad.core.array import FUNCTIONS, Array
+from sciad.core.array import FUNCTIONS, Array, plain
 from sciad.core.backend import has_memory, home_of, on_any_device, where_lives
 from sciad.core.errors import NoRuleError, at_line
 from sciad.core.primitive import active
@@ -26,7 +26,7 @@ def _fresh(original):
 
 
 zeros, ones = _fresh(np.zeros), _fresh(np.ones)
-arange, eye, identity = _fresh(np.arange), _fresh(np.eye), _fresh(np.identity)
+eye, identity = _fresh(np.eye), _fresh(np.identity)
 indices, tri = _fresh(np.indices), _fresh(np.tri)
 
 
@@ -35,6 +35,25 @@ def empty(*args, like=None, **kwargs):
     """Zeros inside a transform: what memory happens to hold is not the same twice."""
     made = (np.zeros if active() else np.empty)(*args, **kwargs)
     return buffer(made if like is None else where_lives(made, like))
+
+
+_plain_arange = _fresh(np.arange)
+
+
+@functools.wraps(np.arange, updated=())
+def arange(*args, like=None, **kwargs):
+    """``numpy.arange``; the ends and the step may be differentiated."""
+    if is_followed((*args, *kwargs.values())):
+        return _followed_arange(*args, **kwargs)
+    return _plain_arange(*args, like=like, **kwargs)
+
+
+def _followed_arange(start, stop=None, step=1, dtype=None, *, device=None):
+    require_cpu(device, "arange")
+    start, stop = (0, start) if stop is None else (start, stop)
+    start, stop, step = map(as_array, (start, stop, step))
+    made = np.arange(*(plain(x, "the length of np.arange") for x in (start, stop, step)))
+    return _writable((start + step * np.arange(made.size)).astype(dtype or made.dtype))
 
 
 def full(shape, fill_value, dtype=None, *, device=None, **kwargs):

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from sciad.core.array import FUNCTIONS, Array, is_plain, plain
-from sciad.core.errors import ArgumentError, LostGradientError, at_line
+from sciad.core.errors import ArgumentError, LostGradientError, MissingError, NoRuleError, at_line
 from sciad.numpy import arranging, picking, reductions, sorting, ufuncs
 
 NAMED = {
@@ -55,6 +55,29 @@ def _dlpack(self, **kwargs):
     return np.asarray(plain(self)).__dlpack__(**kwargs)
 
 
+MEMORY = ("base", "ctypes", "data", "flags", "setflags", "strides", "tobytes", "tofile")
+"""Attributes of NumPy's arrays about the memory they lie in."""
+
+
+def _missing(self, name):
+    """What an Array answers where it has no attribute of a name."""
+    text = f"'Array' object has no attribute {name!r}"
+    if name in MEMORY:
+        text += (f"{at_line()}: it is not laid out in memory; shape, dtype, ndim, size and "
+                 f"itemsize it has, and sciad.stop_gradient(x).{name} is that of its plain array")
+    raise MissingError(text)
+
+
+def _set_shape(self, shape):
+    raise NoRuleError(f"x.shape = {shape} changes x in place{at_line()}; write x = "
+                      f"x.reshape({shape})")
+
+
+def _as_integer_ratio(self):
+    """Of a plain number; `statistics` asks for it."""
+    return self._scalar("x.as_integer_ratio", "keep x as it is").as_integer_ratio()
+
+
 def _install():
     for names in NAMED.values():
         for name in names:
@@ -65,6 +88,9 @@ def _install():
     Array.mT = property(lambda self: np.swapaxes(self, -1, -2))
     Array.device = property(lambda self: "cpu")
     Array.to_device = _to_device
+    Array.__getattr__ = _missing
+    Array.shape = Array.shape.setter(_set_shape)
+    Array.as_integer_ratio = _as_integer_ratio
     Array.__dlpack__ = _dlpack
     Array.__dlpack_device__ = lambda self: (1, 0)
 

@@ -128,6 +128,9 @@ def matrix_norm(x, keepdims=False, ord="fro"):
 def cond(x, p=None):
     x = as_array(x)
     require_matrix(x, "cond")
+    if not x.shape[-1] or not x.shape[-2]:
+        raise ArgumentError(f"cond: a matrix of shape {x.shape[-2:]} has no entries, so no "
+                            f"condition number{at_line()}")
     if p in (None, 2, -2):
         s = singular_values(x)
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sciad.core.array import Array, plain
+from sciad.core.call_sites import numpy_function
 from sciad.core.errors import ArgumentError, LostGradientError, at_line
 from sciad.core.graph import shape_of
 from sciad.core.primitive import refused
@@ -50,8 +51,8 @@ def put_along_axis(arr, indices, values, axis):
 
 
 @implements(np.copyto)
-def copyto(dst, src, *, where=True):
-    _writable(dst, "copyto")
+def copyto(dst, src, *, casting="same_kind", where=True):
+    _writable(dst, numpy_function() or "copyto")
     src = _branch(src)
     views.write(dst, Ellipsis, src if where is True else e.where(as_array(where), src, dst))
 

@@ -21,8 +21,9 @@ def _followed(*args) -> bool:
 
 
 def _shift(x, axis):
-    """The largest real part along `axis`, held fixed; 0 where it is infinite."""
-    top = stop_gradient(max_(real(x) if x.dtype.kind == "c" else x, axis, keepdims=True))
+    """The largest real part along `axis`, held fixed; 0 where it is infinite, or of nothing."""
+    largest = max_ if x.size else sum_
+    top = stop_gradient(largest(real(x) if x.dtype.kind == "c" else x, axis, keepdims=True))
     return where(isfinite(top), top, 0.0)
 
 

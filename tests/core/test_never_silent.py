@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -13,12 +14,15 @@ from sciad.core.errors import (
     ArgumentError,
     DTypeError,
     LostGradientError,
+    MissingError,
     NoRuleError,
     SciadError,
 )
 
 X = np.array([1.0, 2.0, 3.0])
 PLAIN = np.zeros(3)
+RNG = np.random.default_rng(0)
+ONE, TWO = "%g", "%.3f, %d"
 
 
 @dataclasses.dataclass
@@ -85,6 +89,10 @@ LOST = [
     (in_place_scalar_on_plain, r"from sciad import numpy as np"),
     (lambda x: np.add(x, 1.0, out=PLAIN).sum(), r"drop out="),
     (lambda x: np.mean(x, out=PLAIN[0, ...]), r"np\.mean would write.*drop out="),
+    (lambda x: np.full_like(PLAIN, x[0]), r"np\.full_like would.*from sciad import numpy as np"),
+    (lambda x: np.arange(x[0], 4.0), r"np\.arange too\) by `from sciad import numpy as np`"),
+    (lambda x: ONE % x[0] and x[1], r"float\(x\) would drop.*f-string, f'\{x:g\}'"),
+    (lambda x: TWO % (x[0], 2) and x[1], r"f-string, f'\{x:g\}'"),
     (write_into_integers, r"dtype int64.*floats"),
     (write_complex_into_real, r"np\.real"),
 ]
@@ -111,9 +119,16 @@ REFUSED = [
     (lambda x: np.divmod.outer(x, x), "np.divmod.outer has no derivative rule"),
     (lambda x: np.sin(x, where=X > 1), "where="),
     (lambda x: np.sort(x, order="a"), "np.sort.*order"),
-    (lambda x: np.quantile(x, 0.5, weights=X, method="inverted_cdf"), "np.quantile.*weights"),
     (lambda x: snp.full(3, x[0], order="F"), "np.full.*order"),
     (lambda x: np.linalg.qr(np.outer(x, x), "raw"), "mode='raw'"),
+    (lambda x: RNG.permutation(x), r"RNG\.permutation .*x\[rng\.permutation\(len\(x\)\)\]"),
+    (lambda x: np.random.permutation(x), r"np\.random\.permutation .*sciad\.random\.permutation"),
+    (lambda x: RNG.shuffle(np.outer(x, x)), r"shuffle swaps the rows.*rng\.permutation\(len"),
+    (lambda x: np.random.shuffle(np.outer(x, x)), r"shuffle swaps the rows"),
+    (lambda x: np.random.default_rng(0).shuffle(np.outer(x, x)), r"shuffle swaps the rows"),
+    (lambda x: setattr(x, "shape", (3, 1)), r"x\.shape = \(3, 1\) .*x\.reshape\(\(3, 1\)\)"),
+    (lambda x: statistics.mean(x), r"^statistics\.mean .*use np\.mean$"),
+    (lambda x: statistics.stdev(x), r"^statistics\.stdev .*np\.std\(x, ddof=1\)"),
 ]
 
 
@@ -121,6 +136,34 @@ REFUSED = [
 def test_what_has_no_rule_raises(function, message):
     with pytest.raises(NoRuleError, match=message):
         sciad.vjp(function, X)
+
+
+@pytest.mark.parametrize("name", ["flags", "strides", "data", "base", "ctypes", "tobytes"])
+def test_memory_that_an_array_has_none_of(name):
+    with pytest.raises(MissingError, match=rf"no attribute '{name}' \(at .*_silent\.py:\d+.*dtype"):
+        sciad.grad(lambda x: getattr(x, name))(X)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'$"):
+        sciad.grad(lambda x: x.nonsense)(X)
+    assert sciad.grad(lambda x: x[0] * (not hasattr(x, name)))(X)[0] == 1.0
+
+
+def test_the_cures_of_arange_and_shuffle_work():
+    order = RNG.permutation(3)
+    for f in (lambda x: snp.arange(x[0], x[0] + 2.5) * x, lambda x: snp.arange(1.0, 4.0, x[1]),
+              lambda x: snp.arange(2 * x[1]), lambda x: snp.full_like(PLAIN, x[0]) * x,
+              lambda x: np.outer(x, x)[order], lambda x: len(f"{x[0]:.1f}") * x):
+        sciad.check_grads(f, (X + 0.1,))
+    np.testing.assert_array_equal(sciad.jacobian(lambda x: snp.arange(x, x + 2.5))(1.0), [1, 1, 1])
+    assert snp.arange(5).tolist() == [0, 1, 2, 3, 4] and snp.arange(1, stop=3).dtype == int
+
+
+def test_empty_arrays():
+    from sciad.special import logsumexp
+
+    with pytest.raises(ArgumentError, match=r"cond: a matrix of shape \(0, 0\)"):
+        sciad.grad(lambda x: np.linalg.cond(x[:0].reshape(0, 0)))(X)
+    out, pull = sciad.vjp(lambda x: logsumexp(x[:0]), X)
+    assert out == -np.inf and pull(1.0)[0].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_write_into_broadcast_raises():
