@@ -28,19 +28,22 @@ from sciad.core.structure import structured
 class Recorder(Interpreter):
     """The interpreter of recording: appends equations to the explorer's present path."""
 
-    __slots__ = ("explorer", "latest", "streak")
+    __slots__ = ("explorer", "latest", "streak", "made")
     has_data = False
 
     def __init__(self, explorer: Explorer):
         self.explorer = explorer
         self.latest = ""
         self.streak = Streak()
+        self.made: dict[Var, tuple[Primitive, tuple[Atom, ...], dict]] = {}
 
     def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
-        outs = self.explorer.step(primitive, tuple(map(self.atom, args)), params)
+        inputs = tuple(map(self.atom, args))
+        outs = self.explorer.step(primitive, inputs, params)
         self.latest = primitive.name
         if primitive.multiple:
             return tuple(Array(var.type, self, var) for var in outs)
+        self.made[outs[0]] = primitive, inputs, params
         return Array(outs[0].type, self, outs[0])
 
     def atom(self, x: Any) -> Atom:

@@ -23,6 +23,7 @@ from sciad.core.primitive import bind, pack
 from sciad.core.reverse import BOTH, LARGE, LEFT, READ, RIGHT, UNARY, numbered
 from sciad.core.rules import reads
 from sciad.ops import bits, elementwise, indexing, products, reduce, shape, sparse, views, windows
+from sciad.ops.runs import has_recorded
 
 _NUMBERS = (float, int)
 
@@ -258,6 +259,9 @@ def _getitem(self, index):
                 return Array(out, interp, len(tape) - 1)
     if views.is_truth(index):
         return views.read_where(self, index)
+    if has_recorded(index):
+        self, index = views.of_runs(self, index)
+        interp = self._interp
     spec, operands = indexing.split_index(index)
     if operands or _is_scalar_read(spec, self):
         if interp is not None and not any(type(x) is Array for x in operands) and (

@@ -16,6 +16,7 @@ from sciad.core.array import MIRRORS, WINDOWS, Array, current, plain
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.rules import Tools
 from sciad.ops import elementwise, indexing, shape, windows
+from sciad.ops.runs import has_recorded, without
 
 
 class Link(NamedTuple):
@@ -39,6 +40,8 @@ class Link(NamedTuple):
             return indexing.read(whole, np.unravel_index(self.data, whole.shape))
         if self.kind == "computed":
             return self.data[0](whole)
+        if self.kind == "run":
+            return self.data.take(whole)
         return shape.broadcast_p(whole, shape=self.data)
 
     def show(self, whole: np.ndarray) -> np.ndarray:
@@ -65,6 +68,8 @@ class Link(NamedTuple):
         if self.kind == "gather":
             indexing.store(whole, np.unravel_index(self.data, whole.shape), piece)
             return whole
+        if self.kind == "run":
+            return self.data.put(whole, piece)
         name = self.data[1] if self.kind == "computed" else "broadcast array"
         raise ArgumentError(f"assignment into a {name}, which is read-only{at_line()}; copy it "
                             "first (np.fill_diagonal writes the diagonal of a square matrix)")
@@ -83,6 +88,8 @@ class Link(NamedTuple):
             return whole.reshape(-1)[self.data]
         if self.kind == "computed":
             return self.data[2](whole)
+        if self.kind == "run":
+            return self.data.blank(whole)
         return np.broadcast_to(whole, self.data)
 
 
@@ -153,6 +160,14 @@ def make_view(x: Array, link: Link) -> Array:
     return out
 
 
+def of_runs(x: Array, index) -> tuple[Array, Any]:
+    """The part of `x` in the runs of an index (see `sciad.ops.runs`), and the rest of it."""
+    found, rest = without(index, x.shape)
+    for run in found:
+        x = make_view(x, Link("run", run))
+    return x, rest
+
+
 def computed(x: Array, take, name: str, original) -> Array:
     """A view that cannot be written: `take` of `x` as an operation, `original` as NumPy's view."""
     return make_view(x, Link("computed", (take, name, original)))
@@ -214,6 +229,8 @@ def _shares(x: Array, chain, link) -> bool:
 
 def write(x: Array, index, v) -> None:
     """``x[index] = v``."""
+    if has_recorded(index):
+        x, index = of_runs(x, index)
     if is_truth(index):
         if not plain(index, "a boolean mask"):
             return

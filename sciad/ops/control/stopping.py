@@ -35,13 +35,16 @@ check_p = Check("check", _check_fun, lambda x, ok, exception: x,
                 pattern=IDENTITY)
 
 
+def _assume_jvp(tangents, out, args, params):
+    return assume_p(tangents[0], args[1], **params)
+
+
 def _assume_vjp(g, needs, out, args, params):
     return [assume_p(g, args[1], **params), None]
 
 
 assume_p: Check = Check("assume", _check_fun, lambda x, ok, exception: x,
-                        lambda tangents, out, args, params: assume_p(tangents[0], args[1], **params),
-                        _assume_vjp, pattern=IDENTITY)
+                        _assume_jvp, _assume_vjp, pattern=IDENTITY)
 
 
 def assume(x, ok, text):
