@@ -55,6 +55,10 @@ WINDOWS: list[Callable] = []
 LATE_RULES: dict[str, str] = {}
 """Modules of ufuncs whose rules are imported once one is called, with the module of the rules."""
 
+FILLED = ("np.zeros(n), np.arange(n) and the like, or a = np.array(a) of one that is there, by "
+          "`from sciad import numpy as np`")
+"""How to make an array that followed values can be assigned into."""
+
 _FOR_TEXT = "An f-string, f'{x:g}', takes followed values as they are"
 
 _CONVERSIONS = (None, "asarray_chkfinite", "require", "asfarray")
@@ -216,7 +220,7 @@ class Array:
             name = f"{name}(x)"
             cure = _FOR_TEXT if asks_to_format(sys._getframe(2)) else (
                 f"Use NumPy functions (np.sin, not math.sin) and {cure}; to store x in an "
-                "array, make the array (np.arange too) by `from sciad import numpy as np`")
+                f"array, make that array by {FILLED}")
         raise _refusal(live, LostGradientError(
             f"{name} would drop the derivative of x, an Array of shape {live.shape}{at_line()}. "
             f"{cure}; sciad.stop_gradient(x) gives the plain number."
@@ -239,8 +243,7 @@ class Array:
             function = numpy_function()
             caller = "" if function in _CONVERSIONS else f", called by np.{function},"
             cure = (f"If it runs over an array of objects, {PACKED}" if caller else
-                    "Leave out dtype=, use x.astype(...), or assign into an array made by `from "
-                    "sciad import numpy as np`")
+                    f"Leave out dtype=, use x.astype(...), or assign into an array made by {FILLED}")
             raise _refusal(live, LostGradientError(
                 f"np.asarray(x, dtype={np.dtype(dtype)}){caller} would drop the derivative of x, "
                 f"an Array of shape {live.shape}{at_line()}. {cure}; sciad.stop_gradient(x) gives "
@@ -358,8 +361,7 @@ def write_out(result: Any, out: Any, name: str, where: Any = True) -> Any:
         raise _refusal(result, LostGradientError(
             f"{name} would write a differentiated value into a plain array"
             f"{at_line()}; drop out= (or `a += x`: write `a = a + x`), or make the array one that "
-            "takes it: np.zeros_like(x) of a followed x, or np.zeros(n) and np.array(a) by "
-            "`from sciad import numpy as np`"
+            f"takes it: np.zeros_like(x) of a followed x, or {FILLED}"
         ))
     pairs = zip(result.shape[::-1], out.shape[::-1], strict=False)
     if len(result.shape) > len(out.shape) or any(a not in (1, b) for a, b in pairs):

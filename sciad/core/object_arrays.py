@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core import scipy_calls
-from sciad.core.array import PACKED, Array, ufunc_name
+from sciad.core.array import FILLED, PACKED, Array, ufunc_name
 from sciad.core.call_sites import (
     Site,
     Step,
@@ -226,8 +226,7 @@ def explained(error: BaseException | None, traceback: TracebackType | None) -> S
     if _OUTPUT.search(text) and not inner:
         return LostGradientError(
             "an in-place operation would write followed numbers into a plain array"
-            f"{place}; instead of `a += x` write `a = a + x`, or make a by `from sciad import "
-            "numpy as np`")
+            f"{place}; instead of `a += x` write `a = a + x`, or make a by {FILLED}")
     operation = _operation(text, inner, user)
     if "read-only" in text:
         return NoRuleError(

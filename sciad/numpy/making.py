@@ -26,16 +26,23 @@ def asanyarray(a, dtype=None, **kwargs):
     return asarray(a, dtype, **kwargs)
 
 
+def _converted(a, made):
+    """What NumPy made of `a`, which may be `a` itself."""
+    return made if isinstance(a, np.ndarray) else buffer(made)
+
+
 def ascontiguousarray(a, dtype=None, **kwargs):
     """``numpy.ascontiguousarray``: at least one dimension."""
     if not is_followed(a):
-        return np.ascontiguousarray(a, dtype, **kwargs)
+        return _converted(a, np.ascontiguousarray(a, dtype, **kwargs))
     return atleast_1d(asarray(a, dtype, **kwargs))
 
 
 def asfortranarray(a, dtype=None, **kwargs):
     """``numpy.asfortranarray``: of an Array, its entries as they lie."""
-    return asarray(a, dtype, **kwargs) if is_followed(a) else np.asfortranarray(a, dtype, **kwargs)
+    if not is_followed(a):
+        return _converted(a, np.asfortranarray(a, dtype, **kwargs))
+    return asarray(a, dtype, **kwargs)
 
 
 def require(a, dtype=None, requirements=None, **kwargs):

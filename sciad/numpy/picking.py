@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sciad.core.array import Array, plain
+from sciad.core.array import FILLED, Array, plain
 from sciad.core.call_sites import numpy_function
 from sciad.core.errors import ArgumentError, LostGradientError, at_line
 from sciad.core.graph import shape_of
@@ -169,7 +169,7 @@ def _writable(x, name):
     if not isinstance(x, Array):
         raise refused(LostGradientError(
             f"np.{name} would write a differentiated value into a plain array"
-            f"{at_line()}; make the array with `from sciad import numpy as np`"))
+            f"{at_line()}; make the array by {FILLED}"))
 
 
 @implements(np.choose)

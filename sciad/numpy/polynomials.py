@@ -26,7 +26,7 @@ def polyval(p, x):
     return out
 
 
-@implements(np.vander)
+@implements(np.vander, fresh=True)
 def vander(x, N=None, increasing=False):
     x = as_array(x)
     if x.ndim != 1:

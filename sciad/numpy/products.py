@@ -20,7 +20,7 @@ def dot(a, b):
     return products.dot(as_array(a), as_array(b))
 
 
-@implements(np.outer)
+@implements(np.outer, fresh=True)
 def outer(a, b):
     return products.outer(as_array(a), as_array(b))
 
@@ -77,7 +77,7 @@ def tensordot(a, b, axes=2):
     return contraction.tensordot(as_array(a), as_array(b), axes)
 
 
-@implements(np.kron)
+@implements(np.kron, fresh=True)
 def kron(a, b):
     a, b = as_array(a), as_array(b)
     ndim = max(a.ndim, b.ndim)

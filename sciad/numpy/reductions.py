@@ -54,12 +54,12 @@ def _count(a, axis, keepdims, where):
     return reduce.sum_(where, axis, keepdims).astype(np.empty(0, a.dtype).real.dtype)
 
 
-@implements(np.cumsum)
+@implements(np.cumsum, fresh=True)
 def cumsum(a, axis=None, dtype=None):
     return reduce.cumsum(_cast(a, dtype), axis)
 
 
-@implements(np.cumprod)
+@implements(np.cumprod, fresh=True)
 def cumprod(a, axis=None, dtype=None):
     return running.cumprod(_cast(a, dtype), axis)
 

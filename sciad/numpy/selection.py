@@ -1,17 +1,20 @@
 """Selection, clipping, and the functions of complex numbers that are no ufuncs."""
 
+import functools
+
 import numpy as np
 
 from sciad.core.array import Array, plain
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import elementwise as e
+from sciad.ops.create import buffer
 
 _MISSING = np._NoValue
 
 
 @implements(np.where)
-def where(condition, x=_MISSING, y=_MISSING):
+def _where(condition, x=_MISSING, y=_MISSING):
     condition = as_array(condition)
     if x is _MISSING and y is _MISSING:
         return np.nonzero(plain(condition, "np.where(condition)"))
@@ -20,6 +23,13 @@ def where(condition, x=_MISSING, y=_MISSING):
     if condition.dtype != np.bool_:
         condition = e.not_equal(condition, 0)
     return e.where(condition, _branch(x), _branch(y))
+
+
+@functools.wraps(np.where, updated=())
+def where(condition, *branches):
+    """``numpy.where``; what it chooses can be assigned into, places are plain."""
+    out = _where(condition, *branches)
+    return buffer(out) if branches and isinstance(out, np.ndarray) else out
 
 
 def _branch(x):

@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, plain
+from sciad.core.array import FILLED, UFUNC_METHODS, UFUNCS, Array, plain
 from sciad.core.errors import ArgumentError, LostGradientError, NoRuleError, at_line
 from sciad.core.primitive import refused
 from sciad.numpy.dispatch import as_array
@@ -144,7 +144,7 @@ def _at(ufunc, change):
         if not isinstance(x, Array):
             raise refused(LostGradientError(
                 f"np.{ufunc.__name__}.at would write a differentiated value into a plain array"
-                f"{at_line()}; make the array with `from sciad import numpy as np`"))
+                f"{at_line()}; make the array by {FILLED}"))
         views.write(x, Ellipsis, change(x, index, *map(as_array, v)))
 
     return rule
