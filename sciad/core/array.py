@@ -243,7 +243,8 @@ class Array:
             function = numpy_function()
             caller = "" if function in _CONVERSIONS else f", called by np.{function},"
             cure = (f"If it runs over an array of objects, {PACKED}" if caller else
-                    f"Leave out dtype=, use x.astype(...), or assign into an array made by {FILLED}")
+                    "Leave out dtype=, use x.astype(...), or assign into an array made by "
+                    f"{FILLED}")
             raise _refusal(live, LostGradientError(
                 f"np.asarray(x, dtype={np.dtype(dtype)}){caller} would drop the derivative of x, "
                 f"an Array of shape {live.shape}{at_line()}. {cure}; sciad.stop_gradient(x) gives "
