@@ -5,6 +5,7 @@ import pytest
 
 import sciad
 from sciad import numpy as snp
+from sciad.compiler import llvm
 from sciad.ode import solve_ivp
 
 RANDOM = np.random.default_rng(7)
@@ -278,6 +279,7 @@ def test_a_raise_that_the_program_catches_is_told_of():
     assert (caught(np.full(3, 0.5)) == 0.25).all()
 
 
+@pytest.mark.skipif(not llvm.available(), reason="no native code here")
 def test_right_hand_sides_raise_with_their_values():
     def falling(t, y):
         if y[0] < 0.5:
