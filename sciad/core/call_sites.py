@@ -204,7 +204,9 @@ def is_compiled_by(value: Any, *packages: str) -> bool:
 
 
 def calls_method(frame: FrameType, name: str) -> bool:
-    """Whether a frame calls an attribute, or a function, of that name."""
+    """Whether a frame calls an attribute, or a global function, of that name."""
+    if name not in frame.f_code.co_names:
+        return False
     here = site(frame.f_code, frame.f_lasti)
     return here.opname == "CALL" and (here.method or (here.chain or ("",))[-1]) == name
 
