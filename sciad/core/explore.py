@@ -33,6 +33,7 @@ from sciad.core.errors import (
 )
 from sciad.core.fingerprint import fingerprint
 from sciad.core.graph import Atom, Equation, Literal, Var, output_types
+from sciad.core.memory_order import ordered
 from sciad.core.paths import Jump, Needs, Path, Question, Raise, Return, below, uncovered
 from sciad.core.primitive import Primitive
 
@@ -213,7 +214,8 @@ class Explorer:
         if self.recorded > MOST_OPERATIONS:
             raise RecordError(f"more than {MOST_OPERATIONS} operations recorded; use "
                               "sciad.scan or sciad.while_loop for long loops")
-        outputs = [Var(t) for t in output_types(primitive, [x.type for x in inputs], params)]
+        outputs = [Var(t, ordered(primitive, inputs, params, t))
+                   for t in output_types(primitive, [x.type for x in inputs], params)]
         self.path.equations.append(Equation(primitive, inputs, outputs, params, user_place()))
         variables = [x for x in inputs if type(x) is Var]
         if self.countable and variables and self.countable.issuperset(variables):
@@ -340,7 +342,7 @@ class _Shadow:
             raise _Differs
         for known, mine in zip(equation.inputs, inputs, strict=True):
             self.match(known, mine)
-        outputs = [Var(out.type) for out in equation.outputs]
+        outputs = [Var(out.type, out.ordered) for out in equation.outputs]
         self.present.update(zip(equation.outputs, outputs, strict=True))
         self.cursor += 1
         return outputs

@@ -79,12 +79,16 @@ def type_of(x: Any) -> Type:
 
 
 class Var:
-    """A value of a graph, defined once: an input or the output of an equation."""
+    """A value of a graph, defined once: an input or the output of an equation.
 
-    __slots__ = ("type",)
+    While it is recorded, `ordered` tells whether NumPy would surely keep it rows first.
+    """
 
-    def __init__(self, type: Type):
+    __slots__ = ("type", "ordered")
+
+    def __init__(self, type: Type, ordered: bool = True):
         self.type = type
+        self.ordered = ordered
 
 
 class Literal:

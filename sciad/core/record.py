@@ -56,7 +56,7 @@ class Recorder(Interpreter):
             raise RecordError(f"it uses an array of {home_of(x).name}, which is not compiled"
                               f"{at_line()}; without jit it computes the same")
         if type(x) is np.ndarray and (x.flags.writeable or x.base is not None):
-            x = x.copy()
+            x = x.copy("K")
         return Literal(x)
 
     def truth(self, x: Array) -> bool:

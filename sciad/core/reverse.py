@@ -71,6 +71,13 @@ _FUNCTIONAL = (Array, Numbers)
 """Cotangents that are never written into."""
 
 
+def as_it_lay(x: Array, given: Any) -> Array:
+    """An input, which knows the strides of the caller's array if it is a piece of another."""
+    if type(given) is np.ndarray and not given.flags.forc:
+        Tools.hold(x, given.strides)
+    return x
+
+
 class Reverse(Interpreter):
     """The interpreter of reverse mode: writes the tape."""
 
@@ -90,15 +97,16 @@ class Reverse(Interpreter):
 
     def leaf(self, value: Any) -> Array:
         """A tracked input: a copy, since the caller may write into theirs."""
+        given = value
         if type(value) is np.ndarray:
-            value = value.copy()
+            value = value.copy("K")
         elif on_any_device(value):
             value = value.copy()
             self.fast = False
         if value.dtype.kind == "c" or Numbers.in_use and type(ground(value)) is Numbers:
             self.fast = False
         self.tape.append((LEAF,))
-        return Array(value, self, len(self.tape) - 1)
+        return as_it_lay(Array(value, self, len(self.tape) - 1), given)
 
     def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
         values, nodes = [], []

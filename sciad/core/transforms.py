@@ -30,7 +30,7 @@ from sciad.core.masking import has_nan, pull_masked
 from sciad.core.numbers import Numbers, in_kind_of, plain_numbers
 from sciad.core.primitive import bind, pack, watch
 from sciad.core.record import record, recording
-from sciad.core.reverse import Reverse, Tape
+from sciad.core.reverse import Reverse, Tape, as_it_lay
 from sciad.core.rules import Constant, Tools
 from sciad.core.transformed import transformed
 
@@ -189,7 +189,8 @@ def jvp_unstaged(f, primals, tangents):
     leaves = [differentiable(x, "jvp") for x in leaves]
     seeds = [fitting(seed, x, "tangent") for seed, x in zip(seeds, leaves, strict=True)]
     with Forward() as interp:
-        inputs = [Array(x, interp, seed) for x, seed in zip(leaves, seeds, strict=True)]
+        inputs = [as_it_lay(Array(x, interp, seed), x)
+                  for x, seed in zip(leaves, seeds, strict=True)]
         outs, out_structure = tree.flatten(f(*tree.unflatten(structure, inputs)))
         pairs = [_split_tangent(out, interp) for out in outs]
     values = [_own(finish(value)) for value, _ in pairs]

@@ -4,6 +4,7 @@ import numpy as np
 
 from sciad.core.array import Array
 from sciad.core.errors import ArgumentError, at_line
+from sciad.numpy import shaping
 from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.shaping import flip, swapaxes
 from sciad.ops import elementwise as e
@@ -131,13 +132,11 @@ def triu(m, k=0):
 def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
     if indexing not in ("xy", "ij"):
         raise ArgumentError(f"meshgrid: indexing {indexing!r}, must be 'xy' or 'ij'{at_line()}")
-    xi = [reshape(as_array(x), (-1,)) for x in xi]
     places = list(range(len(xi)))
     if indexing == "xy" and len(xi) > 1:
         places[:2] = 1, 0
-    lines = [reshape(x, tuple(-1 if k == place else 1 for k in range(len(xi))))
+    lines = [shaping.reshape(x, tuple(-1 if k == place else 1 for k in range(len(xi))))
              for x, place in zip(xi, places, strict=True)]
-    if sparse:
-        return tuple(lines)
-    shape = np.broadcast_shapes(*(x.shape for x in lines))
-    return tuple(broadcast_to(x, shape) for x in lines)
+    if not sparse:
+        lines = shaping.broadcast_arrays(*lines)
+    return tuple(x.copy() for x in lines) if copy else tuple(lines)

@@ -10,7 +10,8 @@ from sciad.core.errors import NoRuleError, at_line
 from sciad.core.primitive import active
 from sciad.numpy.dispatch import as_array, implements, is_followed, require_cpu
 from sciad.ops.create import buffer
-from sciad.ops.elementwise import exp, log
+from sciad.ops.elementwise import exp, log, sign
+from sciad.ops.layout import made_like
 from sciad.ops.shape import broadcast_to, transpose
 
 
@@ -62,9 +63,10 @@ def full(shape, fill_value, dtype=None, *, device=None, **kwargs):
     fill_value = as_array(fill_value) if is_followed(fill_value) else fill_value
     if not isinstance(fill_value, Array):
         return buffer(np.full(shape, fill_value, dtype, **kwargs))
+    order = kwargs.pop("order", "C")
     _refuse("full", kwargs)
     filled = broadcast_to(fill_value if dtype is None else fill_value.astype(dtype), shape)
-    return _writable(filled)
+    return _writable(filled, order)
 
 
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *,
@@ -82,13 +84,19 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     weights = np.linspace(0.0, 1.0, num, endpoint).reshape((num,) + (1,) * ndim)
     weights = weights.astype(np.empty(0, kind).real.dtype)
     out = start * (1.0 - weights) + stop * weights
-    if axis:
-        order = list(range(1, ndim + 1))
-        order.insert(axis % (ndim + 1), 0)
-        out = transpose(out, order)
+    out = _along(out, axis)
     out = _writable(out if dtype is None else out.astype(dtype))
     steps = num - 1 if endpoint else num
     return (out, (stop - start) / (steps or np.nan)) if retstep else out
+
+
+def _along(x, axis):
+    """`x` with its first axis as axis number `axis`."""
+    if not axis:
+        return x
+    order = list(range(1, x.ndim))
+    order.insert(axis % x.ndim, 0)
+    return transpose(x, order)
 
 
 def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
@@ -101,12 +109,13 @@ def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
 
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
-    """``numpy.geomspace``; the ends may be differentiated (then they are positive)."""
+    """``numpy.geomspace``; the ends may be differentiated."""
     if not any(map(is_followed, (start, stop))):
         return buffer(np.geomspace(start, stop, num, endpoint, dtype, axis))
-    ends = [log(x.astype(np.result_type(x.dtype, float))) for x in map(as_array, (start, stop))]
-    exponents = linspace(*ends, num, endpoint, axis=axis)
-    return _writable(_cast(exp(exponents), dtype))
+    start, stop = (x.astype(np.result_type(x.dtype, float)) for x in map(as_array, (start, stop)))
+    side = sign(start) if start.dtype.kind == "f" else 1.0  # -1 where both ends are negative
+    out = exp(linspace(log(start / side), log(stop / side), num, endpoint)) * side
+    return _writable(_cast(_along(out, axis), dtype))
 
 
 def _cast(x, dtype):
@@ -117,10 +126,11 @@ def array(object, dtype=None, *, copy=True, ndmin=0, **kwargs):
     """``numpy.array``; the entries may be differentiated."""
     if not is_followed(object) and not on_any_device(object):
         return buffer(np.array(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
+    order = kwargs.pop("order", None) or "K"
     _refuse("array", kwargs)
     out = as_array(object)
-    if copy and out is object:
-        out = out.copy()
+    if order in ("C", "F") or copy and out is object:
+        out = out.copy(order)
     if dtype is not None and out.dtype != dtype:
         out = out.astype(dtype)
     if len(out.shape) < ndmin:
@@ -150,8 +160,8 @@ def _refuse(name, kwargs):
                           f"{', '.join(kwargs)}{at_line()}")
 
 
-def _writable(x):
-    return x.copy() if isinstance(x, Array) else buffer(np.array(x))
+def _writable(x, order="C"):
+    return x.copy(order) if isinstance(x, Array) else buffer(np.array(x, order=order))
 
 
 def _implements_fresh(original):
@@ -177,19 +187,29 @@ def _kind(prototype, dtype, shape) -> dict:
             "dtype": prototype.dtype if dtype is None else dtype}
 
 
+def _as(prototype, made, shape):
+    """What was made of a prototype, in its order in memory."""
+    prototype = as_array(prototype)
+    if shape is not None or prototype.ndim < 2 or home_of(made) is not None \
+            or not isinstance(made, Array):
+        return made
+    return made_like(made, prototype)
+
+
 @_implements_fresh(np.zeros_like)
 def zeros_like(a, dtype=None, *, shape=None, device=None):
-    return zeros(**_kind(a, dtype, shape), device=device, like=a)
+    return _as(a, zeros(**_kind(a, dtype, shape), device=device, like=a), shape)
 
 
 @_implements_fresh(np.ones_like)
 def ones_like(a, dtype=None, *, shape=None, device=None):
-    return ones(**_kind(a, dtype, shape), device=device, like=a)
+    return _as(a, ones(**_kind(a, dtype, shape), device=device, like=a), shape)
 
 
 @_implements_fresh(np.empty_like)
 def empty_like(prototype, dtype=None, *, shape=None, device=None):
-    return empty(**_kind(prototype, dtype, shape), device=device, like=prototype)
+    made = empty(**_kind(prototype, dtype, shape), device=device, like=prototype)
+    return _as(prototype, made, shape)
 
 
 @_implements_fresh(np.full_like)
@@ -198,13 +218,13 @@ def full_like(a, fill_value, dtype=None, *, shape=None, device=None):
         out = zeros_like(a, dtype, shape=shape, device=device)
         out[...] = fill_value
         return out
-    return full(fill_value=fill_value, **_kind(a, dtype, shape), device=device)
+    return _as(a, full(fill_value=fill_value, **_kind(a, dtype, shape), device=device), shape)
 
 
 @_implements_fresh(np.copy)
-def copy(a):
+def copy(a, order="K"):
     a = as_array(a)
-    return a.copy() if isinstance(a, Array) else buffer(a.copy())
+    return a.copy(order) if isinstance(a, Array) else buffer(a.copy(order))
 
 
 FUNCTIONS[np.linspace] = linspace

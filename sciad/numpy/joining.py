@@ -9,6 +9,7 @@ from sciad.numpy.shaping import _cast, _handle
 from sciad.ops import shape as shapes
 from sciad.ops import sorting
 from sciad.ops.indexing import read
+from sciad.ops.layout import made_like
 from sciad.ops.operators import reshape_view
 from sciad.ops.shape import broadcast_to, concatenate, normalize_axis, reshape
 
@@ -155,7 +156,7 @@ def append(arr, values, axis=None):
 def delete(arr, obj, axis=None):
     x, axis = sorting.line(as_array(arr), axis, "delete")
     keep = np.delete(np.arange(x.shape[axis]), obj)
-    return read(x, (slice(None),) * axis + (keep,))
+    return made_like(read(x, (slice(None),) * axis + (keep,)), x, keep=False)
 
 
 @implements(np.insert, fresh=True)
@@ -173,7 +174,7 @@ def insert(arr, obj, values, axis=None):
         values = broadcast_to(values, x.shape[:axis] + (count,) + x.shape[axis + 1:])
     where_from = np.insert(np.arange(extent), obj, extent + np.arange(count))
     joined = concatenate([x, values.astype(x.dtype)], axis)
-    return read(joined, (slice(None),) * axis + (where_from,))
+    return made_like(read(joined, (slice(None),) * axis + (where_from,)), x, keep=False)
 
 
 def _scalar_insert(values, x, axis):

@@ -6,7 +6,9 @@ from sciad.core.errors import ArgumentError, NoRuleError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.quantiles import median
 from sciad.ops import reduce
+from sciad.ops.elementwise import rint
 from sciad.ops.indexing import read
+from sciad.ops.layout import made_like
 from sciad.ops.shape import broadcast_to, concatenate, reshape
 
 INDEXED = ("edge", "reflect", "symmetric", "wrap")
@@ -19,6 +21,11 @@ def pad(array, pad_width, mode="constant", *, constant_values=0, end_values=0, s
         reflect_type="even"):
     """Constants and end values may be differentiated. Mode "empty" pads with zeros."""
     x = as_array(array)
+    return made_like(_padded(x, pad_width, mode, constant_values, end_values, stat_length,
+                             reflect_type), x, keep=False)
+
+
+def _padded(x, pad_width, mode, constant_values, end_values, stat_length, reflect_type):
     widths = _widths(pad_width, x.ndim)
     if not any(map(any, widths)):
         return x.copy()
@@ -29,7 +36,7 @@ def pad(array, pad_width, mode="constant", *, constant_values=0, end_values=0, s
         return _each(x, widths, lambda x, axis, side, count: margin(
             x, axis, side, count, read(values, (axis, side))))
     if mode == "empty":
-        return pad(x, pad_width, "constant")
+        return _padded(x, pad_width, "constant", 0, 0, stat_length, reflect_type)
     if mode in STATISTICS:
         lengths = _lengths(stat_length, x.ndim)
         return _each(x, widths, lambda x, axis, side, count: _statistic(
@@ -95,7 +102,8 @@ def _statistic(function, x, axis, side, count, length):
     extent = x.shape[axis]
     length = extent if length is None else min(length, extent)
     part = _cut(x, axis, 0, length) if side == 0 else _cut(x, axis, extent - length, None)
-    value = function(part, axis, keepdims=True).astype(x.dtype)
+    value = function(part, axis, keepdims=True)
+    value = (rint(value) if x.dtype.kind in "iu" else value).astype(x.dtype)
     return _stretched(value, axis, count)
 
 

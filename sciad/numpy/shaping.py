@@ -7,7 +7,8 @@ from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements, require_cpu
 from sciad.ops import shape as shapes
 from sciad.ops.indexing import read
-from sciad.ops.operators import axes_view, reshape_view, swap_view
+from sciad.ops.layout import made_like
+from sciad.ops.operators import axes_view, ravel_view, reshape_view, swap_view
 from sciad.ops.views import Link, make_view
 
 
@@ -24,7 +25,7 @@ def reshape(a, shape, order="C"):
 
 @implements(np.ravel)
 def ravel(a, order="C"):
-    return reshape_view(_handle(a), -1, order=order)
+    return ravel_view(_handle(a), order)
 
 
 @implements(np.transpose)
@@ -130,7 +131,8 @@ def roll(a, shift, axis=None):
     a = as_array(a)
     if axis is None:
         return shapes.reshape(roll(shapes.reshape(a, (-1,)), int(np.sum(shift)), 0), a.shape)
-    a = a.copy() if isinstance(a, Array) else a
+    given = a
+    a = a.copy("K") if isinstance(a, Array) else a
     for k, by in np.broadcast(axis, shift):
         k = shapes.normalize_axis(int(k), a.ndim, "roll")
         extent = a.shape[k]
@@ -139,7 +141,7 @@ def roll(a, shift, axis=None):
             before = (slice(None),) * k
             a = shapes.concatenate([read(a, (*before, slice(cut, None))),
                                     read(a, (*before, slice(cut)))], k)
-    return a
+    return made_like(a, given)
 
 
 @implements(np.shape)

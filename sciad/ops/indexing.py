@@ -276,7 +276,7 @@ def eager_read(x: Array, spec, operands) -> Array:
     value = x._value
     out = value[index]
     if not operands and type(out) is np.ndarray and _PIECE * out.size <= value.size:
-        out = out.copy()
+        out = out.copy("K")
     kind = READ_ON_DEVICE if on_any_device(value) else READ
     interp.tape.append((kind, value.shape, index, not operands, x._node))
     return Array(out, interp, len(interp.tape) - 1)

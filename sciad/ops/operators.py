@@ -11,8 +11,8 @@ import numpy as np
 from sciad.core.array import UFUNC_METHODS, UFUNCS, Array, current, has_data, plain, write_out
 from sciad.core.backend import as_operand, on_any_device
 from sciad.core.errors import (
+    ArgumentError,
     DTypeError,
-    LostGradientError,
     NoRuleError,
     RecordError,
     at_line,
@@ -22,7 +22,18 @@ from sciad.core.numbers import adopt_beside
 from sciad.core.primitive import bind, pack
 from sciad.core.reverse import BOTH, LARGE, LEFT, READ, RIGHT, UNARY, numbered
 from sciad.core.rules import reads
-from sciad.ops import bits, elementwise, indexing, products, reduce, shape, sparse, views, windows
+from sciad.ops import (
+    bits,
+    elementwise,
+    indexing,
+    layout,
+    products,
+    reduce,
+    shape,
+    sparse,
+    views,
+    windows,
+)
 from sciad.ops.runs import has_recorded
 
 _NUMBERS = (float, int)
@@ -297,15 +308,47 @@ def pack_plain(x):
 
 
 def reshape_view(self, *shape_, order="C"):
-    if order != "C":
-        raise LostGradientError(f"reshape(order={order!r}) is not supported{at_line()}; transpose "
-                                "first")
     target = shape_[0] if len(shape_) == 1 else shape_
-    return views.make_view(self, views.Link("reshape", shape._resolve_shape(self.size, target)))
+    target = shape._resolve_shape(self.size, target)
+    if order != "C" and _order(self, order, "reshape") == "F":
+        return axes_view(_reshaped(axes_view(self), target[::-1]))
+    return _reshaped(self, target)
 
 
-def _ravel(self, order="C"):
-    return reshape_view(self, -1, order=order)
+def _reshaped(self, target):
+    if target == self.shape:
+        return views.make_view(self, views.Link("index", (Ellipsis,)))
+    return views.make_view(self, views.Link("reshape", target))
+
+
+def ravel_view(self, order="C"):
+    """A view where the entries lie together in this order already, else a copy."""
+    if order != "C" and _order(self, order, "ravel") == "F":
+        self = axes_view(self)
+    return views.make_view(self, views.Link("reshape", (self.size,)), flat=True)
+
+
+def _order(x, order, name):
+    """NumPy's `order`, of which "A" and "K" ask how the array lies in memory, as "C" or "F"."""
+    if order in ("C", "F"):
+        return order
+    if order not in ("A", "K"):
+        raise ArgumentError(f"{name}: order is 'C', 'F', 'A' or 'K', not {order!r}{at_line()}")
+    lies = {_lying(seen, order) for seen in layout.in_memory(x)}
+    if len(lies) == 1 and (chosen := lies.pop()):
+        return chosen
+    raise NoRuleError(f"{name}(order={order!r}) asks for an order in memory that "
+                      f"is neither rows nor columns first, or not known{at_line()}; take 'C' or "
+                      "'F'")
+
+
+def _lying(seen, order):
+    if order == "A":
+        return "F" if seen.flags.fnc else "C"
+    steps = [stride for n, stride in zip(seen.shape, seen.strides, strict=True) if n > 1]
+    if steps == sorted(steps, key=abs, reverse=True):
+        return "C"
+    return "F" if steps == sorted(steps, key=abs) else ""
 
 
 def axes_view(self, *axes):
@@ -324,8 +367,11 @@ def swap_view(self, a, b):
 
 
 def _copy(self, order="C"):
-    if windows.shown(self):
-        return Array(np.array(current(self)._value))
+    value = self._value
+    if windows.shown(self) or not (
+            value.flags.c_contiguous and order == "C" if type(value) is np.ndarray
+            else layout.lies(self, order)):
+        return layout.laid(current(self), order)
     return Array(self._value, self._interp, self._node)
 
 
@@ -336,7 +382,7 @@ def _fill(self, value):
 def _astype(self, dtype, copy=True):
     dtype = np.dtype(dtype)
     if dtype == self.dtype:
-        return _copy(self) if copy else self
+        return _copy(self, "K") if copy else self
     return bind(elementwise.astype, (self,), {"dtype": dtype})
 
 
@@ -388,7 +434,7 @@ def install() -> None:
     Array.__pow__, Array.__rpow__ = _power, _reflected_power
     Array.__ipow__ = _in_place(operator.pow)
     Array.__neg__ = _negative
-    Array.__pos__ = _copy
+    Array.__pos__ = lambda self: _copy(self, "K")
     Array.__abs__ = lambda self: bind(e.absolute, (self,), {})
     Array.__matmul__, Array.__rmatmul__ = _matmul, _rmatmul
     Array.__getitem__, Array.__setitem__ = _getitem, views.write
@@ -440,7 +486,7 @@ def _clip(self, min=None, max=None, out=None):
 def _install_methods():
     e = elementwise
     for name, function in {
-        "reshape": reshape_view, "ravel": _ravel, "transpose": axes_view, "swapaxes": swap_view,
+        "reshape": reshape_view, "ravel": ravel_view, "transpose": axes_view, "swapaxes": swap_view,
         "copy": _copy, "fill": _fill, "astype": _astype, "squeeze": _squeeze, "dot": _dot,
         "sum": _method(reduce.sum_), "mean": _method(reduce.mean), "max": _method(reduce.max_),
         "min": _method(reduce.min_), "var": _method(reduce.var), "std": _method(reduce.std),
@@ -451,10 +497,11 @@ def _install_methods():
         "nonzero": lambda self: np.nonzero(plain(self, "nonzero()")),
         "__divmod__": lambda self, other: (self // other, self % other),
         "__rdivmod__": lambda self, other: (other // self, other % self),
-        "__deepcopy__": lambda self, memo: _copy(self), "__copy__": _copy,
+        "__deepcopy__": lambda self, memo: _copy(self, "K"),
+        "__copy__": lambda self: _copy(self, "K"),
     }.items():
         setattr(Array, name, function)
-    Array.flatten = lambda self, order="C": _copy(_ravel(self, order))
+    Array.flatten = lambda self, order="C": _copy(ravel_view(self, order))
     Array.conj = Array.conjugate = lambda self: (
         bind(e.conj, (self,), {}) if self.dtype.kind == "c" else self)
     Array.T = property(lambda self: axes_view(self))

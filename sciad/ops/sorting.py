@@ -12,6 +12,7 @@ from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
 from sciad.core.rules import Constant
 from sciad.ops.indexing import read
+from sciad.ops.layout import made_like
 from sciad.ops.shape import normalize_axis, reshape
 
 argsort_p = Constant("argsort", lambda x, axis: np.argsort(x, axis, kind="stable"),
@@ -60,7 +61,7 @@ def _rearranged(x, order, axis):
     base = sum((np.arange(n).reshape((n,) + (1,) * (len(shape) - k - 1)) * int(strides[k])
                 for k, n in enumerate(shape) if k != axis), np.intp(0))
     places = reshape(order * int(strides[axis]) + beside(base, order), (-1,))
-    return reshape(read(reshape(x, (-1,)), places), shape)
+    return made_like(reshape(read(reshape(x, (-1,)), places), shape), x)
 
 
 def searchsorted(a, v, side="left"):

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sciad.core.array import MIRRORS, WINDOWS, Array, current, plain
-from sciad.core.errors import ArgumentError, at_line
+from sciad.core.errors import ArgumentError, RecordError, at_line
+from sciad.core.primitive import refused
 from sciad.core.rules import Tools
-from sciad.ops import elementwise, indexing, shape, windows
+from sciad.ops import elementwise, indexing, layout, shape, windows
 from sciad.ops.runs import has_recorded, without
 
 
@@ -44,14 +45,6 @@ class Link(NamedTuple):
             return self.data.take(whole)
         return shape.broadcast_p(whole, shape=self.data)
 
-    def show(self, whole: np.ndarray) -> np.ndarray:
-        """The view itself, of a plain array."""
-        if self.kind in ("real", "imag"):
-            return getattr(whole, self.kind)
-        if self.kind == "gather":
-            return _at_places(whole, self.data)
-        return self.blank(whole)
-
     def put(self, whole: Array, piece):
         """`whole` with its view replaced by `piece`."""
         if self.kind == "index":
@@ -74,8 +67,8 @@ class Link(NamedTuple):
         raise ArgumentError(f"assignment into a {name}, which is read-only{at_line()}; copy it "
                             "first (np.fill_diagonal writes the diagonal of a square matrix)")
 
-    def blank(self, whole: np.ndarray) -> np.ndarray:
-        """The same step on a plain array, to see whether it is a view."""
+    def show(self, whole: np.ndarray) -> np.ndarray:
+        """The same step on a plain array, as NumPy's view."""
         if self.kind == "index":
             return whole[self.data]
         if self.kind == "reshape":
@@ -83,9 +76,9 @@ class Link(NamedTuple):
         if self.kind == "transpose":
             return whole.transpose(self.data)
         if self.kind in ("real", "imag"):
-            return whole
+            return getattr(whole, self.kind)
         if self.kind == "gather":
-            return whole.reshape(-1)[self.data]
+            return _at_places(whole, self.data)
         if self.kind == "computed":
             return self.data[2](whole)
         if self.kind == "run":
@@ -111,11 +104,15 @@ def _at_places(whole: np.ndarray, places: np.ndarray) -> np.ndarray:
 class Storage:
     """The whole that a family of views shares, its living members, and the arrays that
     ``np.asarray`` made of them, which NumPy's meaning also lets share the memory: arrays of
-    objects (`mirrors`) and plain windows (`memory`, see `sciad.ops.windows`)."""
+    objects (`mirrors`) and plain windows (`memory`, see `sciad.ops.windows`). `strides` are those
+    of the whole in NumPy's memory, None if they are not known; `doubts` are the links of
+    which it is not known whether they are views."""
 
-    __slots__ = ("root", "members", "mirrors", "memory")
+    __slots__ = ("root", "members", "mirrors", "memory", "strides", "doubts")
 
-    def __init__(self, first: Array):
+    def __init__(self, first: Array, strides: layout.Strides | None = None):
+        self.strides = strides or layout.strides_of(first)
+        self.doubts: list[Link] = []
         self.root = Array(first._value, first._interp, first._node)
         self.members = [weakref.ref(first)]
         self.mirrors: list[tuple] = []
@@ -127,9 +124,13 @@ class Storage:
         return [member for _, member in alive if member is not None]
 
 
-def hold(x: Array) -> None:
-    """Make `x` the owner of memory: a 0-d array, which ``x += 1`` changes, not a scalar."""
-    x._alias = (Storage(x), ())
+def hold(x: Array, strides: layout.Strides | None = None) -> None:
+    """Make `x` the owner of memory (which lies as the strides tell): a 0-d array, which ``x += 1``
+    changes, not a scalar."""
+    x._alias = (Storage(x, strides), ())
+
+
+Tools.hold = hold
 
 
 def frozen(x: Array, name: str) -> Array:
@@ -142,19 +143,26 @@ def frozen(x: Array, name: str) -> Array:
 Tools.frozen = frozen
 
 
-def make_view(x: Array, link: Link) -> Array:
-    """The view of `x` that `link` describes; a fresh Array where NumPy would copy."""
-    chain = x._alias[1] if x._alias else ()
+def make_view(x: Array, link: Link, flat: bool = False) -> Array:
+    """The view of `x` that `link` describes; a fresh Array where NumPy would copy: a reshape that
+    strides cannot express, or (`flat`, as by ``ravel``) one of anything but contiguous memory.
+
+    A recorded value has no strides. Where NumPy might as well copy, the view is doubtful, and a
+    write that would tell a view from a copy is refused.
+    """
     out = link.take(x)
     if not isinstance(out, Array):
         out = Array(out)
     elif out is x:
         out = Array(x._value, x._interp, x._node)
-    if link.kind == "reshape" and not _shares(x, chain, link):
+    shares = _shares(x, link, flat) if link.kind == "reshape" else True
+    if shares is False:
         return out
     if x._alias is None:
         x._alias = (Storage(x), ())
-    storage = x._alias[0]
+    storage, chain = x._alias
+    if shares is None:
+        storage.doubts.append(link)
     out._alias = (storage, (*chain, link))
     storage.members.append(weakref.ref(out))
     return out
@@ -220,11 +228,31 @@ class Flat:
         return self.x.reshape(-1).copy()
 
 
-def _shares(x: Array, chain, link) -> bool:
-    whole = np.empty(x._alias[0].root.shape if x._alias else x.shape, np.int8)
-    for step in chain:
-        whole = step.blank(whole)
-    return np.may_share_memory(whole, link.blank(whole))
+def _shares(x: Array, link: Link, flat: bool) -> bool | None:
+    """Whether a reshape is a view of `x`, or None if it depends on an order that is not known."""
+    answers = set()
+    for seen in layout.in_memory(x):
+        answers.add(seen.flags.c_contiguous if flat else
+                    np.may_share_memory(seen, link.show(seen)))
+        if len(answers) > 1:
+            return None
+    return answers.pop()
+
+
+def _require_agreement(storage, members):
+    """Raise if a write would tell a view from a copy, and it is not known which NumPy makes."""
+    chains = [member._alias[1] for member in members]
+    chains += [chain for ref, chain in storage.mirrors if ref() is not None]
+    for doubt in storage.doubts:
+        if 0 < sum(any(link is doubt for link in chain) for chain in chains) < len(chains):
+            raise _refused_doubt(members[0])
+
+
+def _refused_doubt(x):
+    return refused(RecordError(
+        "a write into an array and its reshape, of which NumPy may make a view or a copy: the "
+        "array comes of a transposed one, and a recorded value does not tell its order in memory"
+        f"{at_line()}; copy it before the reshape, x.copy(), or after it"))
 
 
 def write(x: Array, index, v) -> None:
@@ -243,6 +271,8 @@ def write(x: Array, index, v) -> None:
         v = Array(v._value, v._interp, v._node)
     piece = Array(x._value, x._interp, x._node)
     members = storage.living()
+    if storage.doubts:
+        _require_agreement(storage, members)
     memory = windows.opened(storage)
     before = windows.state(storage.root) if memory is not None else ()
     for member in members:
