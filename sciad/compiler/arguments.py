@@ -11,6 +11,8 @@ import numpy as np
 
 from sciad.compiler.by_value import constant, content, may_count
 from sciad.compiler.environment import Environment, pure_run, rebuild
+from sciad.compiler.orders import Orders
+from sciad.compiler.restoring import restored
 from sciad.core import tree
 from sciad.core.array import Array, current, unwrap_plain
 from sciad.core.backend import on_any_device
@@ -57,16 +59,17 @@ class Call:
     """
 
     def __init__(self, environment: Environment, given: list, structure, static_ints: bool,
-                 by_value: frozenset[int] = frozenset()):
+                 orders: Orders, by_value: frozenset[int] = frozenset()):
         self.environment = environment
         self.given = given
-        self.structure = structure
+        self.structure, self.orders = structure, orders
         self.static_ints = static_ints
         self.captured = len(environment.leaves)
         self.leaves = list(environment.leaves)
         self.own = list(environment.leaves)
         self.refusal = environment.refusal
-        self.keep = [environment.keep]
+        self.keep = [environment.keep, orders.keep]
+        self.shared = [*environment.shared, *orders.shared]
         self.fixed: dict[int, Any] = {}
         kinds: list[Any] = [_signature(x) for x in self.leaves]
         self.by_value = by_value
@@ -86,7 +89,7 @@ class Call:
                 x = _leaf(x)
                 self.leaves.append(x)
                 kinds.append(_signature(x))
-        self.signature = tuple(kinds), structure, environment.key, patched()
+        self.signature = tuple(kinds), structure, environment.key, patched(), orders.key
         self.traced = any(type(x) is Array for x in self.leaves)
         self.key: Any = None
         self.found: Any = None
@@ -100,6 +103,7 @@ class Call:
         self.fixed[k] = value
         kinds.append(account.key)
         self.keep.append(account.keep)
+        self.shared += account.shared
         self.refusal = self.refusal or account.refusal
 
     def _count(self, k, kinds):
@@ -116,6 +120,10 @@ class Call:
     def run(self, f: Callable, xs: tuple) -> Any:
         """`f` on traced leaves, with its environment made of them; it must leave as they were
         its environment and the containers among its arguments. Arrays may be written into."""
+        with restored(self.shared):
+            return self._run(f, xs)
+
+    def _run(self, f, xs):
         nodes = [x._node for x in xs]
         captured = [constant(self.leaves[k]) if k in self.constants else x
                     for k, x in enumerate(xs[:self.captured])]
@@ -125,10 +133,12 @@ class Call:
         given = [self.fixed[k] if k in self.fixed else next(rest) for k in range(len(self.given))]
         args, kwargs = tree.unflatten(self.structure, given)
         before, structure = tree.flatten((args, kwargs))
-        out = function(*args, **kwargs)
-        if not unchanged():
-            raise RecordError("the function is not pure: it changes what it reaches outside "
-                              "itself (a list, an array, a counter)")
+        try:
+            out = function(*args, **kwargs)
+        except Exception:
+            _require(unchanged())
+            raise
+        _require(unchanged())
         after, new_structure = tree.flatten((args, kwargs))
         if new_structure != structure or not all(map(operator.is_, after, before)):
             raise RecordError("the function is not pure: it changes a container among its "
@@ -143,6 +153,12 @@ class Call:
         written = [self.own[k] for k in writes if isinstance(self.own[k], np.ndarray)]
         return any(np.may_share_memory(x, y) for x in written for y in arrays if x is not y) or (
             len({id(x) for x in arrays}) < len(arrays))
+
+
+def _require(unchanged: bool) -> None:
+    if not unchanged:
+        raise RecordError("the function is not pure: it changes what it reaches outside "
+                          "itself (a list, an array, a counter)")
 
 
 def _leaf(x: Any) -> Any:

@@ -3,10 +3,11 @@
 Floats and arrays found there are inputs of the compiled function, read at each call, and so are
 values that an outer transform follows; ints, bools and strings count by value. What hangs on
 classes and modules cannot be replaced by traced values without touching the user's objects: there
-floats and arrays count by value too. What cannot change (functions of libraries, types, ufuncs)
-counts by identity; an object whose content cannot be seen (a generator, a file, a random state)
-is refused. The account of it all is part of the cache key, so a fresh lambda of the same code and
-structure finds the code compiled before.
+floats and arrays count by value too. What cannot change (functions of libraries, their modules and
+types, ufuncs) counts by identity; an object whose content cannot be seen (a generator, a file, a
+random state) is refused. Of modules of the user's, those attributes count that any code met looks
+up (`sciad.compiler.lookups`). The account of it all is part of the cache key, so a fresh lambda of
+the same code and structure finds the code compiled before.
 
 `rebuild` makes the same function over traced values, without touching the user's objects.
 """
@@ -17,6 +18,7 @@ import copy
 import dataclasses
 import enum
 import hashlib
+import importlib.util
 import operator
 import re
 import sys
@@ -32,12 +34,16 @@ from typing import Any
 import numpy as np
 import optree
 
+from sciad.compiler.lookups import Lookups, lookups
+from sciad.compiler.restoring import Scope
+from sciad.compiler.watching import MISSING, Watch
 from sciad.core.array import Array
 from sciad.core.custom import CustomRule
 from sciad.core.transformed import Transformed
 
 _BY_VALUE = (bool, int, str, bytes, type(None), type(Ellipsis), slice, range, np.dtype, complex,
              optree.PyTreeSpec)
+_SPELLED = (slice, complex, range)
 _MOST_ENTRIES = 10_000
 _MOST_WALKED = 256
 _MOST_TRACED = 64
@@ -68,7 +74,7 @@ wrap another one."""
 
 def is_leaf(x: Any) -> bool:
     """Whether `x` is a number or an array that compiled code takes as an input."""
-    if isinstance(x, (float, Array)):
+    if type(x) is float or isinstance(x, Array):
         return True
     if type(x) is np.ndarray:
         return x.dtype.kind in "fciu" or x.dtype.hasobject and holds_arrays(x)
@@ -96,63 +102,69 @@ class Environment:
         Objects whose identity is in the key (kept alive with it).
     refusal : str
         Why the function must not be recorded; empty if it may.
+    shared : list
+        What a rebuilt function still has in common with this one: classes, modules and what
+        hangs on them.
+    catches : bool
+        Whether code met has a handler of exceptions.
+    unchanged : callable
+        Whether another walk would surely find the same objects (a cheap check).
     """
 
-    __slots__ = ("leaves", "by_value", "keep", "key", "_account", "_seen", "_watched", "_contained",
-                 "_odd", "_defaulted", "_arrays", "_fixed", "_later", "refusal")
+    __slots__ = ("leaves", "by_value", "keep", "key", "refusal", "shared", "catches", "unchanged",
+                 "_account", "_seen", "_watch", "_arrays", "_fixed", "_behind", "_later",
+                 "_attributes", "_dynamic", "_classes", "_modules", "_read", "_whole", "_depth")
 
     def __init__(self, function: Any, fixed: bool = False):
         self.leaves: list[Any] = []
         self.by_value: frozenset[int] = frozenset()
         self.keep: list[Any] = []
+        self.shared: list[Any] = []
+        self.refusal = ""
         self._account: list[Any] = []
         self._seen: dict[Any, int] = {}
         self._arrays: dict[int, int] = {}
-        self._watched: list[tuple[Any, Any, Any]] = []
-        self._contained: list[tuple[Any, tuple, tuple]] = []
-        self._defaulted: list[tuple[Any, Any, Any]] = []
-        self._odd, self._fixed = False, fixed
-        self.refusal = ""
+        self._watch = Watch()
+        self._fixed = self._behind = fixed
+        self._dynamic = self.catches = False
         self._later: list[tuple[Callable, Any]] = []
+        self._attributes: dict[str, None] = {}
+        self._classes: set[type] = set()
+        self._modules: list[types.ModuleType] = []
+        self._read: set[tuple[int, str]] = set()
+        self._whole: set[int] = set()
+        self._depth = 0
         self._visit(function)
-        self._seen, self._fixed = {}, True
-        while self._later:
-            visit, holder = self._later.pop()
-            visit(holder)
-        self._seen = {}
+        self._walk_behind()
         self.key = tuple(self._account)
+        self.unchanged = self._watch.seal(self.catches or self._dynamic)
+        self._seen = {}
 
-    def unchanged(self) -> bool:
-        """Whether another walk would surely find the same objects (a cheap check)."""
-        if self._odd:
-            return False
-        for holder, name, value in self._watched:
-            if (_contents(holder) if name is None else holder.get(name)) is not value:
-                return False
-        for f, defaults, keywords in self._defaulted:
-            if f.__defaults__ is not defaults or f.__kwdefaults__ is not keywords:
-                return False
-        for holder, names, values in self._contained:
-            if len(holder) != len(values):
-                return False
-            now = holder.values() if names else holder
-            if not all(map(operator.is_, now, values)) or names and tuple(holder) != names:
-                return False
-        return True
+    def _walk_behind(self):
+        """Classes and modules, and what they hold, until nothing new is found."""
+        self._seen, self._fixed, self._behind = {}, True, True
+        self._depth += 1
+        while self._later or self._of_modules():
+            while self._later:
+                visit, holder = self._later.pop()
+                visit(holder)
 
     def _visit(self, x):
         while type(x) in SEEN_THROUGH:
             if x.options.fastmath:
                 self._account.append(x.options)
             x = x.f
-        if isinstance(x, _BY_VALUE):
-            self._account.append((type(x), repr(x) if isinstance(x, (slice, complex)) else x))
+        if isinstance(x, _BY_VALUE) and not isinstance(x, enum.Enum):
+            self._account.append((type(x), repr(x) if isinstance(x, _SPELLED) else x))
+            self._attributes_besides(x)
             return
         if not self._fixed and is_leaf(x):
             self._leaf(x)
             return
         if isinstance(x, (float, np.ndarray, np.generic, Array)):
             self._value(x)
+            if isinstance(x, float):
+                self._attributes_besides(x)
             return
         place = self._seen.get(id(x))
         if place is not None:
@@ -164,17 +176,31 @@ class Environment:
             self._opaque(x)
             return
         head, inside = parts
-        self._watch(x)
+        self._note(x)
         self._account.append(head)
+        self._keys(x)
         fixed, self._fixed = self._fixed, self._fixed or _is_long(x)
+        is_function = type(x) is types.FunctionType
+        self._depth += is_function
         for part in inside:
             self._visit(part)
+        self._depth -= is_function
         self._fixed = fixed
         self._account.append("end")
-        if type(x) is types.FunctionType:
-            self._later.append((self._behind, x))
-        elif _is_record(x):
+        if not _is_library(type(x).__module__):
             self._later.append((self._class, type(x)))
+
+    def _keys(self, x):
+        """The keys of a dict, the members of a set; they count by value."""
+        keys = _keys_of(x)
+        if all(type(key) is str for key in keys):
+            self._account.append(tuple(keys))
+            return
+        fixed, self._fixed = self._fixed, True
+        for key in keys:
+            self._visit(key)
+        self._fixed = fixed
+        self._account.append("keys")
 
     def _leaf(self, x):
         """An input; an array that is reached twice is one."""
@@ -194,7 +220,9 @@ class Environment:
         elif isinstance(x, np.ndarray) and (type(x) is not np.ndarray or x.dtype.hasobject):
             self.refusal = f"it reaches a {type(x).__name__} of dtype {x.dtype}"
         elif isinstance(x, np.ndarray):
-            self._odd = True  # its content may change at any time
+            self._watch.odd = True  # its content may change at any time
+            if self._behind:
+                self.shared.append(x)
             self._account.append((x.shape, x.dtype.str, hashlib.sha256(x.tobytes()).digest()))
         else:
             self._account.append((type(x), repr(x)))
@@ -208,8 +236,14 @@ class Environment:
                             "to be watched; make it an array")
         elif isinstance(x, type):
             self._later.append((self._class, x))
+        elif isinstance(x, types.ModuleType):
+            self._later.append((self._module, x))
+            if self._behind and not self._depth:
+                self._whole.add(id(x))
         elif isinstance(x, types.BuiltinFunctionType):
             self._bound(x)
+        elif isinstance(x, enum.Enum):
+            self._later.append((self._member, x))
         elif not _is_constant(x):
             self.refusal = (f"it reaches a {type(x).__name__} ({type(x).__module__}), whose "
                             "content cannot be watched; pass what it holds as arguments")
@@ -220,65 +254,148 @@ class Environment:
             self.refusal = (f"it reaches the method {x.__name__} of a "
                             f"{type(x.__self__).__name__}, whose content cannot be watched")
 
-    def _behind(self, f):
-        """The classes and the modules of the user's that a function reads."""
-        if _of_library(f):
-            return
-        names = _names(f.__code__)
-        for name in names:
-            x = f.__globals__.get(name)
-            if isinstance(x, type):
-                self._watched.append((f.__globals__, name, x))
-                self._class(x)
-            elif isinstance(x, types.BuiltinFunctionType):
-                self._bound(x)
-            elif isinstance(x, types.ModuleType) and not _is_library(x.__name__):
-                self._watched.append((f.__globals__, name, x))
-                self._attributes_of(x, [n for n in names if n in vars(x)])
-
     def _class(self, cls: type):
         """The classes of the user's that an object has its methods and defaults from."""
-        for base in cls.__mro__:
-            if not _is_library(base.__module__) and base is not object:
-                state = {k: v for k, v in vars(base).items() if k not in _OF_EVERY_CLASS}
-                self._attributes_of(base, list(state))
-
-    def _attributes_of(self, holder, names: list[str]):
-        """Attributes of a class or a module, which count by value."""
-        if (id(holder), tuple(names)) in self._seen:
+        users = [base for base in cls.__mro__ if not _is_library(base.__module__)]
+        if not users:
             return
-        self._seen[id(holder), tuple(names)] = len(self._seen)
-        self._account.append((id(holder), tuple(names)))
-        self.keep.append(holder)
-        for name in names:
-            value = vars(holder)[name]
-            self._watched.append((vars(holder), name, value))
-            inside = [getattr(value, part) for part in ("fget", "fset", "__func__", "func")
-                      if isinstance(value, (property, staticmethod, classmethod, cached_property))
-                      and getattr(value, part, None) is not None]
-            for part in inside or [value]:
-                self._visit(part)
+        self._account.append(("class", tuple(map(id, cls.__mro__))))
+        for base in users:
+            self._attributes_of(base)
+        if not _is_library(type(cls).__module__):
+            self._class(type(cls))
 
-    def _watch(self, x):
+    def _attributes_of(self, cls: type):
+        """What a class defines counts by value."""
+        if cls in self._classes:
+            return
+        self._classes.add(cls)
+        self._watch.class_of(cls)
+        self.shared.append(cls)
+        self.keep.append(cls)
+        names = [name for name in vars(cls) if name not in _OF_EVERY_CLASS]
+        self._account.append((id(cls), tuple(names)))
+        for name in names:
+            self._member_value(vars(cls)[name])
+
+    def _member_value(self, value):
+        inside = [getattr(value, part) for part in ("fget", "fset", "__func__", "func")
+                  if isinstance(value, (property, staticmethod, classmethod, cached_property))
+                  and getattr(value, part, None) is not None]
+        for part in inside or [value]:
+            self._visit(part)
+
+    def _attributes_besides(self, x):
+        """A number or a text of a class of the user's may have attributes besides."""
+        if hasattr(x, "__dict__"):
+            self._later.append((self._member, x))
+
+    def _member(self, x: Any):
+        """The attributes of a value of a class of the user's."""
+        if _is_library(type(x).__module__):
+            return
+        self._class(type(x))
+        self.shared.append(vars(x))
+        self._watch.mapping(vars(x))
+        for name, value in list(vars(x).items()):
+            self._account.append(name)
+            self._visit(value)
+
+    def _module(self, x: types.ModuleType):
+        """A module; of the user's, the attributes that code looks up are walked at the end."""
+        if not _is_library(x.__name__) and not any(x is known for known in self._modules):
+            self._modules.append(x)
+            self._watch.size(vars(x))
+            self.shared.append(x)
+            self.keep.append(x)
+
+    def _of_modules(self) -> bool:
+        """Attributes of modules under the names that any code met so far looks up; whether there
+        were new ones."""
+        fresh = [(x, name) for x in self._modules for name in self._names_in(x)
+                 if (id(x), name) not in self._read]
+        for x, name in fresh:
+            self._read.add((id(x), name))
+            known, value = self.refusal, vars(x).get(name, MISSING)
+            if value is not MISSING or self.catches:
+                self._watch.scope(vars(x), name)
+            if value is not MISSING:
+                self._account.append((id(x), name))
+                self._visit(value)
+            if name not in self._attributes:  # no code names it: it may not be meant at all
+                self.refusal = known
+        return bool(fresh)
+
+    def _names_in(self, x: types.ModuleType) -> list[str]:
+        names = {**self._attributes, "__getattr__": None}
+        if self._dynamic or id(x) in self._whole:
+            names.update((name, None) for name in vars(x) if not name.startswith("__"))
+        return list(names)
+
+    def _note(self, x):
         """Note where the walk would find something else if it were repeated."""
+        if self._behind:
+            self.shared.append(x)
         if type(x) is types.FunctionType:
-            names, values = _read_globals(x)
-            if x.__defaults__ or x.__kwdefaults__:
-                self._defaulted.append((x, x.__defaults__, x.__kwdefaults__))
-            if _function_state(x):
-                self._contained.append((x.__dict__, tuple(x.__dict__), tuple(x.__dict__.values())))
-            self._watched += [(cell, None, _contents(cell)) for cell in x.__closure__ or ()]
-            self._watched += [(x.__globals__, name, v)
-                              for name, v in zip(names, values, strict=True)]
+            self._function(x)
         elif type(x) is list:
-            self._contained.append((x, (), tuple(x)))
+            self._watch.sequence(x)
         elif type(x) is dict:
-            self._contained.append((x, tuple(x), tuple(x.values())))
+            self._watch.mapping(x)
         elif _is_record(x) and not _slots(type(x)):
-            state = vars(x)
-            self._contained.append((state, tuple(state), tuple(state.values())))
+            self._watch.object(x)
         elif not isinstance(x, (tuple, types.MethodType, partial, Transformed)):
-            self._odd = True  # a container that is cheapest to walk again
+            self._watch.odd = True  # a container that is cheapest to walk again
+
+    def _function(self, f: types.FunctionType):
+        """The names that a function looks up."""
+        self._watch.function(f)
+        if _function_state(f):
+            self._watch.mapping(f.__dict__)
+        if _of_library(f):
+            return
+        found = lookups(f.__code__)
+        self._attributes.update(dict.fromkeys(found.attributes))
+        self._dynamic |= found.dynamic
+        self.catches |= found.catches
+        if self._behind:
+            self.shared.append(Scope(f.__globals__, found.scope))
+        for name in found.scope:
+            if self._watch.scope(f.__globals__, name) is MISSING:
+                self._builtin(f, name)
+        self._imports(f, found)
+
+    def _builtin(self, f, name: str):
+        """A name that is not among a function's globals."""
+        value = self._watch.scope(f.__builtins__, name)
+        self._account.append((name, id(value)))
+        self.keep.append(value)
+        if any(value is each for each in _REACH_ANYTHING):
+            self.refusal = (f"{f.__name__} calls {name}, and what that reaches cannot be watched; "
+                            "write the names themselves")
+        elif value is not MISSING and not _is_library(type(value).__module__):
+            self._later.append((self._visit, value))
+
+    def _imports(self, f, found: Lookups):
+        """The modules of the user's that a function imports when it is called."""
+        for name, level in found.imports:
+            try:
+                path = importlib.util.resolve_name(
+                    "." * level + name, f.__globals__.get("__package__")).split(".")
+            except ImportError:
+                continue
+            for end in range(1, len(path) + 1):
+                self._imported(".".join(path[:end]))
+
+    def _imported(self, name: str):
+        if not _is_library(name):
+            module = self._watch.scope(sys.modules, name)
+            if isinstance(module, types.ModuleType):
+                self._account.append((name, id(module)))
+                self._later.append((self._module, module))
+
+
+_REACH_ANYTHING = (globals, eval, exec)
 
 
 def _parts(x: Any) -> tuple[Any, list] | None:
@@ -302,13 +419,17 @@ def _parts(x: Any) -> tuple[Any, list] | None:
     if isinstance(x, dict):
         if len(x) > _MOST_ENTRIES:
             return None
-        return (kind, tuple(x)), [*x.values(), *_extra(x)]
+        return (kind, len(x)), [*x.values(), *_extra(x)]
     if isinstance(x, (set, frozenset)):
-        return (kind, frozenset(x)), _extra(x)
+        return ((kind, len(x)), _extra(x)) if len(x) <= _MOST_ENTRIES else None
     if _is_record(x):
         state = _state(x)
         return ("object", kind, tuple(state)), list(state.values())
     return None
+
+
+def _keys_of(x) -> list:
+    return list(x) if isinstance(x, (dict, set, frozenset)) else []
 
 
 def _extra(container) -> list:
@@ -373,17 +494,11 @@ def _of_library(f: types.FunctionType) -> bool:
 
 
 def _read_globals(f: types.FunctionType) -> tuple[list[str], list]:
-    """The globals a user's function may read that are neither modules nor classes."""
+    """The globals that a user's function may read."""
     if _of_library(f):
         return [], []
-    names, values = [], []
-    for name in _names(f.__code__):
-        if name in f.__globals__:
-            value = f.__globals__[name]
-            if not isinstance(value, (types.ModuleType, type, types.BuiltinFunctionType)):
-                names.append(name)
-                values.append(value)
-    return names, values
+    names = [name for name in lookups(f.__code__).scope if name in f.__globals__]
+    return names, [f.__globals__[name] for name in names]
 
 
 def captured_by(f: Any) -> list[tuple[str, Any]]:
@@ -395,26 +510,22 @@ def captured_by(f: Any) -> list[tuple[str, Any]]:
         return []
     names, values = _read_globals(f)
     cells = zip(f.__code__.co_freevars, map(_contents, f.__closure__ or ()), strict=True)
-    return [*cells, *zip(names, values, strict=True)]
-
-
-_name_cache: dict[types.CodeType, tuple[str, ...]] = {}
-
-
-def _names(code: types.CodeType) -> tuple[str, ...]:
-    known = _name_cache.get(code)
-    if known is None:
-        found = dict.fromkeys(code.co_names)
-        for const in code.co_consts:
-            if isinstance(const, types.CodeType):
-                found.update(dict.fromkeys(_names(const)))
-        known = _name_cache[code] = tuple(found)
-    return known
+    return [(name, x) for name, x in (*cells, *zip(names, values, strict=True))
+            if not isinstance(x, types.ModuleType)]
 
 
 def _is_long(x) -> bool:
     """Whether what `x` holds counts by value."""
     return isinstance(x, CustomRule) or isinstance(x, _CONTAINERS) and len(x) > _MOST_TRACED
+
+
+def _with_keys(out, x, keys: list):
+    """A copy of a dict or a set with other keys."""
+    if isinstance(x, frozenset):
+        return type(x)(keys)
+    out.clear()
+    out.update(dict(zip(keys, x.values(), strict=True)) if isinstance(x, dict) else keys)
+    return out
 
 
 class Rebuilder:
@@ -431,7 +542,7 @@ class Rebuilder:
             return SEEN_THROUGH[type(x)](self.build(x.f), x.options)
         if is_leaf(x):
             return x if self.fixed else self._leaf(x)
-        if isinstance(x, _BY_VALUE):
+        if isinstance(x, (*_BY_VALUE, float)):
             return x
         if id(x) in self.seen:
             return self.seen[id(x)]
@@ -468,19 +579,36 @@ class Rebuilder:
             out = self.seen[id(x)] = tuple.__new__(kind, map(self.build, tuple(x)))
             self._attributes(out, x)
             return out
+        if isinstance(x, (dict, set, frozenset)):
+            return self._keyed(x)
         out = self.seen[id(x)] = copy.copy(x)
         if isinstance(x, (list, deque)):
             out.clear()
             out.extend(map(self.build, x))
             self._attributes(out, x)
-        elif isinstance(x, dict):
-            dict.update(out, ((k, self.build(v)) for k, v in x.items()))  # Counter's would add
-            self._attributes(out, x)
-        elif isinstance(x, (set, frozenset)):
-            self._attributes(out, x)
         else:
+            inside = getattr(out, "__dict__", {})
             for name, value in _state(x).items():
-                object.__setattr__(out, name, self.build(value))
+                if name in inside:  # a property of the class may hide it
+                    inside[name] = self.build(value)
+                else:
+                    object.__setattr__(out, name, self.build(value))
+        return out
+
+    def _keyed(self, x):
+        """A dict or a set. Its keys count by value, but are copied if they are objects."""
+        out = self.seen[id(x)] = copy.copy(x)
+        before, fixed = _keys_of(x), self.fixed
+        if not all(type(key) is str for key in before):
+            self.fixed = True
+            keys = list(map(self.build, before))
+            self.fixed = fixed
+            if not all(map(operator.is_, keys, before)):
+                out = self.seen[id(x)] = _with_keys(out, x, keys)
+            before = keys
+        if isinstance(x, dict):  # Counter's own update would add
+            dict.update(out, zip(before, map(self.build, list(x.values())), strict=True))
+        self._attributes(out, x)
         return out
 
     def _attributes(self, out, x):
@@ -515,8 +643,9 @@ _walked: OrderedDict[Callable, Environment] = OrderedDict()
 
 
 def environment_of(function: Callable) -> Environment:
-    """The environment of a function, walked again only if something it reaches may differ."""
-    if not isinstance(function, (types.FunctionType, types.MethodType, Transformed)):
+    """The environment of a function or a class, walked again only if something it reaches may
+    differ."""
+    if not isinstance(function, (types.FunctionType, types.MethodType, Transformed, type)):
         return Environment(function)  # equal objects may differ in what they reach
     found = _walked.get(function)
     if found is None or not found.unchanged():

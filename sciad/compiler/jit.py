@@ -25,12 +25,14 @@ from sciad.compiler.arguments import (
     with_static,
 )
 from sciad.compiler.by_value import REFUSALS, ByValue, asked_for
+from sciad.compiler.catching import refuse_idle_stops
 from sciad.compiler.collecting import uncollected
 from sciad.compiler.device import compiles
 from sciad.compiler.devices import DeviceError, moved
 from sciad.compiler.environment import SEEN_THROUGH, Environment
 from sciad.compiler.long_programs import LongProgramWarning, complaint
 from sciad.compiler.nested import Inlined
+from sciad.compiler.orders import Orders
 from sciad.compiler.recompiling import Histories, RecompilationWarning
 from sciad.compiler.reports import Report, Stages
 from sciad.compiler.saved import save
@@ -201,7 +203,7 @@ class Jitted:
             outs = found.kernel(*environment.leaves, *args)
         except BufferFull:
             return self._grow(args, {})
-        except SciadError as error:
+        except Exception as error:
             return self._repeated(found, args, {}, error)
         if found.differentiates and found.any_nan(outs):
             return self._repeated(found, args, {})
@@ -214,14 +216,15 @@ class Jitted:
         self._fast = (None, {})
         return self(*args, **kwargs)
 
-    def _repeated(self, found, args, kwargs, error: SciadError | None = None):
-        """Run eagerly what machine code has no answer to."""
-        if error is not None and not getattr(error, "eager_knows_more", False):
+    def _repeated(self, found, args, kwargs, error: Exception | None = None):
+        """Run eagerly what machine code has no answer to. An exception is one: the program may
+        catch it, or write into its arguments before."""
+        if isinstance(error, MemoryError) or isinstance(error, SciadError) and not getattr(
+                error, "eager_knows_more", False):
             raise error
         if isinstance(error, BoundsError) and home_of(*tree.flatten((args, kwargs))[0]) is not None:
             raise error  # a device's arrays do not look at bounds
-        found.repeated[str(error or "a gradient holds a NaN: entries that a selection dropped "
-                                    "are masked eagerly")] += 1
+        found.repeated[_why_repeated(error)] += 1
         out = self.f(*args, **kwargs)
         if isinstance(error, UntoldError):  # it did not raise after all
             self._warn(str(error))
@@ -245,7 +248,7 @@ class Jitted:
             outs = found.run(call.leaves, call.traced)
         except BufferFull:
             return self._grow(args, kwargs)
-        except SciadError as error:
+        except Exception as error:
             return self._repeated(found, args, kwargs, error)
         if found.differentiates and not call.traced and found.any_nan(outs):
             return self._repeated(found, args, kwargs)
@@ -285,7 +288,7 @@ class Jitted:
             environment = Environment(self.f)
         environment.by_value |= by_value
         call = Call(environment, given, structure, self._state.static_ints,
-                    by_value=environment.by_value)
+                    Orders((args, kwargs)), environment.by_value)
         home = home_of(*call.leaves)
         if home is not None and not compiles(call.leaves):
             call.reason = "arrays of the host meet those of a device"
@@ -380,7 +383,7 @@ class Jitted:
 
         def records(by_value) -> bool:
             again = Call(call.environment, call.given, call.structure, call.static_ints,
-                         by_value=by_value)
+                         call.orders, by_value)
             try:
                 specialised(self.f, again, self.options, self._state.capacity, call.static_ints)
             except Exception:  # whatever the program makes of it
@@ -391,6 +394,8 @@ class Jitted:
 
     def _recorded(self, call) -> Specialisation:
         found = specialised(self.f, call, self.options, self._state.capacity, call.static_ints)
+        if call.environment.catches:
+            refuse_idle_stops(found.graph)
         self._warn_if_long(found.graph)
         found.compile(_kernel_name(self.f), call.leaves)
         text = self._state.history.note(self.f, call)
@@ -469,6 +474,12 @@ class Jitted:
 
 
 SEEN_THROUGH[Jitted] = SEEN_THROUGH[Inlined] = Inlined
+
+
+def _why_repeated(error: Exception | None) -> str:
+    if error is None:
+        return "a gradient holds a NaN: entries that a selection dropped are masked eagerly"
+    return str(error) if isinstance(error, SciadError) else f"it stopped with {error!r}"
 
 
 def _kernel_name(f) -> str:

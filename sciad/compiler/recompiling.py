@@ -158,7 +158,8 @@ def _constants_changed(last: dict[str, Any], now: dict[str, Any]) -> bool:
 
 def _constant(kind: Any) -> bool:
     """Whether a captured value is one that counts by value."""
-    return len(kind) == 2 and len(kind[0]) == 1 and _by_value(kind[0][0])
+    return (len(kind) == 2 and isinstance(kind[0], tuple) and len(kind[0]) == 1
+            and _by_value(kind[0][0]))
 
 
 def _same(a, b) -> bool:

@@ -35,6 +35,7 @@ from sciad.compiler.arguments import Call, Static, quick_signature, with_static
 from sciad.compiler.by_value import content
 from sciad.compiler.environment import Environment
 from sciad.compiler.native import Native
+from sciad.compiler.orders import Orders
 from sciad.compiler.serial import Reader, SaveError, Writer
 from sciad.compiler.specialise import Given, Options, Specialisation
 from sciad.compiler.symbols import MissingSymbol
@@ -246,6 +247,7 @@ class _Frozen:
     key = ()
     refusal = ""
     keep = ()
+    shared = ()
 
     def __init__(self, leaves: list):
         self.leaves = leaves
@@ -260,10 +262,11 @@ class _Saved:
         given = found.given
         types = iter([var.type for var in found.graph.inputs][given.captured:])
         samples = [_sample(given, k, types) for k in range(given.structure.num_leaves)]
-        call = Call(self.environment, samples, given.structure, True)
+        orders = Orders(tree.unflatten(given.structure, samples))
+        call = Call(self.environment, samples, given.structure, True, orders)
         self.static_ints = any(type(x) is int for x in given.fixed.values())
         if not self.static_ints:
-            call = Call(self.environment, samples, given.structure, False)
+            call = Call(self.environment, samples, given.structure, False, orders)
         self.key = _key(call)
 
 
@@ -277,7 +280,7 @@ def _sample(given: Given, k: int, types) -> Any:
 
 
 def _key(call: Call) -> tuple:
-    return call.signature[0][call.captured:], call.structure
+    return call.signature[0][call.captured:], call.structure, call.orders.key[0]
 
 
 _STRONG = {float: ((), "d"), int: ((), np.dtype(int).char), complex: ((), "D")}
@@ -285,9 +288,9 @@ _STRONG = {float: ((), "d"), int: ((), np.dtype(int).char), complex: ((), "D")}
 
 def _strong(key: tuple) -> tuple:
     """The key with NumPy's scalars for Python's numbers."""
-    kinds, structure = key
+    kinds, structure, orders = key
     return tuple(_STRONG.get(kind, kind) if isinstance(kind, type) else kind
-                 for kind in kinds), structure
+                 for kind in kinds), structure, orders
 
 
 class LoadedFunction:
@@ -367,8 +370,9 @@ class LoadedFunction:
         if self._static:
             args, kwargs = with_static(self, self._static, args, kwargs)
         given, structure = tree.flatten((args, kwargs))
+        orders = Orders((args, kwargs))
         for static_ints in self._ways:
-            call = Call(_NOTHING, given, structure, static_ints)
+            call = Call(_NOTHING, given, structure, static_ints, orders)
             key = _key(call)
             saved = self._saved.get(key) or self._loose.get(_strong(key))
             if saved is not None:
@@ -404,7 +408,7 @@ def _told(saved: _Saved) -> str:
 
 def _told_kinds(key: tuple) -> str:
     """Kinds of arguments in words."""
-    kinds, structure = key
+    kinds, structure, _ = key
     leaves = [kind.__name__ if isinstance(kind, type) else str(kind) for kind in kinds]
     return str(tree.unflatten(structure, [_Word(text) for text in leaves]))
 

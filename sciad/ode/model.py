@@ -33,9 +33,11 @@ from sciad.compiler.environment import (
 )
 from sciad.compiler.loops import Name
 from sciad.compiler.lower import lower_body
+from sciad.compiler.orders import Orders
 from sciad.compiler.passes import optimise
 from sciad.compiler.purity import watched
 from sciad.compiler.realify import realify
+from sciad.compiler.restoring import restored
 from sciad.compiler.values import (
     FIRST_STATUS,
     SMALL,
@@ -210,7 +212,9 @@ class _Function:
             self.environment = environment_of(fun)
         self.captured = [_leaf(x) for x in self.environment.leaves]
         self.types = [type_of(x).strong() for x in [*self.captured, *self.dynamic]]
-        static = tuple((k, type(x), x) for k, x in self.fixed.items())
+        orders = Orders(args)
+        self.shared = [*self.environment.shared, *orders.shared]
+        static = tuple((k, type(x), x) for k, x in self.fixed.items()), orders.key
         self.key = (self.environment.key, self.structure, static, tuple(self.odd),
                     tuple(self.types), n, patched())
 
@@ -229,9 +233,10 @@ class _Function:
         def traced(t, y, *xs):
             target = rebuild(self.target, list(xs[:count]))
             unchanged = pure_run(target, self.environment.key, xs[:count])
-            out = self.run(target, t, y, xs[count:])
-            if not unchanged():
-                raise RecordError("it changes what it reaches outside itself")
+            with restored(self.shared):
+                out = self.run(target, t, y, xs[count:])
+                if not unchanged():
+                    raise RecordError("it changes what it reaches outside itself")
             return out
 
         try:

@@ -149,3 +149,13 @@ def test_a_recursion_without_an_end_is_refused_at_once():
             assert compiled(3.5) == f(3.5)
         with pytest.raises(sciad.SciadError, match="while_loop"):
             sciad.jit(f, strict=True)(4.5)
+
+
+def test_a_truth_value_among_numbers_is_told():
+    f = sciad.jit(lambda x, n=2, mode="m": x * n)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for k in range(12):
+            x, n = np.ones(k + 1), True if k == 8 else 1.0
+            np.testing.assert_array_equal(f(x, n), x)
+    assert [w.category for w in seen] == [RecompilationWarning]
