@@ -71,6 +71,20 @@ class _Differs(BaseException):
     """A shadow run would record something else than the known continuation."""
 
 
+_RAISE = dis.opmap["RAISE_VARARGS"]
+
+
+def _of_the_program(exception: BaseException) -> bool:
+    """Whether the program raises this itself; Ctrl-C strikes from outside."""
+    if isinstance(exception, (Exception, SystemExit)):
+        return True
+    trace = exception.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return (not isinstance(exception, _Differs) and trace is not None
+            and trace.tb_frame.f_code.co_code[trace.tb_lasti] == _RAISE)
+
+
 class Explorer:
     """Runs a function until each question has both answers."""
 
@@ -129,8 +143,8 @@ class Explorer:
             raise
         except RecursionError:
             raise RecordError(_ENDLESS + at_line()) from None
-        except Exception as exception:
-            if not self.asked:
+        except BaseException as exception:
+            if not self.asked or not _of_the_program(exception):
                 raise
             end = Raise(exception)
             if _tells_a_value(exception):
