@@ -274,6 +274,9 @@ class Array:
                 return rule(*inputs)
         else:
             rule = UFUNC_METHODS.get((ufunc, method))
+        if "out" in kwargs and not any(
+                isinstance(x, Array) for x in (*inputs, kwargs.get("initial"))):
+            return _plain_into_outs(ufunc, method, inputs, kwargs)
         rule = rule or _late_rule(ufunc, method)
         if rule is None:
             if not any(isinstance(x, Array) and not is_plain(x) for x in inputs):
@@ -337,10 +340,31 @@ def _ufunc_with_keywords(rule, name, inputs, kwargs):
     results = result if isinstance(result, tuple) else (result,)
     if dtype is not None:
         results = tuple(x.astype(dtype) for x in results)
+    return _into_outs(results, outs, name, where)
+
+
+def _into_outs(results, outs, name, where):
+    """The results of a ufunc, written into the arrays given for them; one alone is no tuple."""
     if outs is not None:
         results = tuple(x if out is None else write_out(x, out, name, where)
                         for x, out in zip(results, outs, strict=True))
-    return results if isinstance(result, tuple) else results[0]
+    return results if len(results) > 1 else results[0]
+
+
+def _plain_into_outs(ufunc, method, inputs, kwargs):
+    """A ufunc of plain operands, or a method of it, whose result is written into an Array."""
+    outs = kwargs.pop("out")
+    where = kwargs.pop("where", True) if method == "__call__" else True
+    with np.errstate(**({} if where is True else {"all": "ignore"})):
+        result = getattr(ufunc, method)(*inputs, **kwargs)
+    results = result if isinstance(result, tuple) else (result,)
+    name = ufunc_name(ufunc, method)
+    for x, out in zip(results, outs, strict=True):
+        if out is not None and not np.can_cast(x.dtype, out.dtype, kwargs.get(
+                "casting", "same_kind")) and not x.dtype.hasobject:
+            raise DTypeError(f"{name}: out= of {out.dtype} cannot take {x.dtype}{at_line()}; make "
+                             "it of that type")
+    return _into_outs(results, outs, name, where)
 
 
 def _method_with_keywords(rule, name, inputs, kwargs):
