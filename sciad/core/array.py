@@ -234,6 +234,11 @@ class Array:
             return out
         if is_plain(live):
             return _plain_array(self, live, dtype, copy)
+        if sys._getframe(1).f_code is np.lib.stride_tricks.as_strided.__code__:
+            raise _refusal(live, NoRuleError(
+                "np.lib.stride_tricks.as_strided would lay strides of bytes over references to "
+                f"followed numbers{at_line()}; use np.lib.stride_tricks.sliding_window_view, or "
+                "an index array, x[i]"))
         error = scipy_calls.refusal(floats=dtype is not None and np.dtype(dtype) != object)
         if error is not None:
             raise _refusal(live, error)
