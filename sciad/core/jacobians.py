@@ -28,6 +28,7 @@ from sciad.core.errors import ArgumentError, LostGradientError, at_line
 from sciad.core.graph import Type, type_of
 from sciad.core.linearize import linearized
 from sciad.core.numbers import in_kind_of
+from sciad.core.record import recording
 from sciad.core.rules import Tools
 from sciad.core.transformed import transformed
 from sciad.core.transforms import _vjp_of, finish, grad, staged
@@ -35,6 +36,12 @@ from sciad.core.transforms import _vjp_of, finish, grad, staged
 _ROUNDING = 1e4
 """Anti-holomorphic parts up to so many units of rounding, of the largest entry in their row,
 are taken for rounding."""
+
+_UNROLLED = 512
+"""A recorded derivative of more operations than this, in all columns, is a loop over these."""
+
+_ROWS = 16
+"""And in so many rows, by reverse mode."""
 
 _FEW = 8
 """Up to so many columns, forward mode is tried before reverse mode."""
@@ -261,13 +268,16 @@ def _found(f, leaves, structure, mode, has_aux, name):
         outs, out_structure = tree.flatten(out)
         kinds = _kinds(outs, name)
         if mode == "reverse" or _count(kinds) < columns:
-            parts = _backward(lambda seeds: pull(tree.unflatten(out_structure, seeds)), xs, kinds)
+            parts = _backward(lambda seeds: pull(tree.unflatten(out_structure, seeds)), xs, kinds,
+                              recording() and _count(kinds) > _ROWS)
             return _Found(parts, out_structure, structure, aux)
     done = linearized(f, leaves, has_aux)
     kinds = _kinds(done.outs, name)
     if mode == "auto" and columns <= _FEW and _count(kinds) < columns:
         return _found(f, leaves, structure, "reverse", has_aux, name)
-    return _Found(_forward(done.push, xs, kinds), done.structure, structure, done.aux)
+    looped = recording() and columns * len(done.graph.equations) > _UNROLLED
+    parts = _forward(done.push, xs, kinds, looped)
+    return _Found(parts, done.structure, structure, done.aux)
 
 
 def _kinds(outs, name) -> list[Type]:
@@ -284,36 +294,45 @@ def _units(kind: Type) -> tuple:
     return {"c": (1.0, 1j), "f": (1.0,)}.get(kind.dtype.kind, ())
 
 
-def _forward(push, xs, outs) -> list:
+def _forward(push, xs, outs, looped) -> list:
     """Blocks by columns."""
-    seeds = [np.zeros(kind.shape, kind.dtype)[()] for kind in xs]
     rows: list[list] = [[] for _ in outs]
     for i, x in enumerate(xs):
-        tangents = {unit: [push([*seeds[:i], seed, *seeds[i + 1:]]) for seed in _basis(x, unit)]
-                    for unit in _units(x)}
+        tangents = [_pushed(push, xs, i, unit, len(outs), looped) for unit in _units(x)]
         for o, out in enumerate(outs):
             dtype = _block_dtype(out, x)
-            a, *b = [_joined([row[o] for row in tangents[unit]], -1, out.shape + x.shape, dtype)
-                     for unit in _units(x)]
+            a, *b = [_joined(found[o], -1, out.shape + x.shape, dtype) for found in tangents]
             rows[o].append(_split(a, b[0], out, x) if b else _Block(finish(a), None, out, x))
     return rows
 
 
-def _backward(pull, xs, outs) -> list:
+def _backward(pull, xs, outs, looped) -> list:
     """Blocks by rows."""
-    seeds = [np.zeros(kind.shape, kind.dtype)[()] for kind in outs]
     rows: list[list] = []
     for o, out in enumerate(outs):
-        cotangents = {unit: [pull([*seeds[:o], seed, *seeds[o + 1:]])
-                             for seed in _basis(out, unit)] for unit in _units(out)}
+        cotangents = [_pushed(pull, outs, o, unit, len(xs), looped) for unit in _units(out)]
         rows.append([])
         for i, x in enumerate(xs):
             dtype = _block_dtype(out, x)
-            parts = [_joined([row[i] for row in cotangents[unit]], 0, out.shape + x.shape, dtype)
-                     for unit in _units(out)]
+            parts = [_joined(found[i], 0, out.shape + x.shape, dtype) for found in cotangents]
             parts = parts or [_joined([], 0, out.shape + x.shape, dtype)]
             rows[-1].append(_from_rows(parts, out, x))
     return rows
+
+
+def _pushed(push, kinds, i, unit, count, looped) -> list:
+    """What `push` gives along each basis vector of space `i`: for each of `count` results a list,
+    or one stack where a loop computes it."""
+    zeros = [np.zeros(kind.shape, kind.dtype)[()] for kind in kinds]
+
+    def along(seed):
+        return push([*zeros[:i], seed, *zeros[i + 1:]])
+
+    basis = list(_basis(kinds[i], unit))
+    if looped and basis:
+        return Tools.vmap(along)(np.stack(basis))
+    found = [along(seed) for seed in basis]
+    return [[row[k] for row in found] for k in range(count)]
 
 
 def _from_rows(parts, out, x):
@@ -342,11 +361,15 @@ def _block_dtype(out: Type, x: Type):
 
 
 def _joined(parts, axis, shape, dtype):
-    """The rows or columns of a block as one array."""
-    if not parts:
-        return np.zeros(shape, dtype)
-    parts = [packed(x) for x in parts]
-    stacked = Tools.stack(parts, axis if axis == 0 else len(parts[0].shape)).reshape(shape)
+    """The rows or columns of a block, a list or stacked along the first axis, as one array."""
+    if isinstance(parts, list):
+        if not parts:
+            return np.zeros(shape, dtype)
+        parts = [packed(x) for x in parts]
+        stacked = Tools.stack(parts, axis if axis == 0 else len(parts[0].shape))
+    else:
+        stacked = parts if axis == 0 else parts.transpose((*range(1, len(parts.shape)), 0))
+    stacked = stacked.reshape(shape)
     return stacked if stacked.dtype == dtype else stacked.astype(dtype)
 
 

@@ -40,6 +40,7 @@ class Tools:
     stack: Callable
     where: Callable
     concatenate: Callable
+    vmap: Callable
 
 
 SAME, MINUS = "same", "minus"

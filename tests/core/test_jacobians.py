@@ -5,6 +5,7 @@ import pytest
 
 import sciad
 from sciad.core.errors import ArgumentError, LostGradientError
+from sciad.core.record import record
 
 Z = np.array([0.3 + 0.4j, -1.2 + 0.7j, 0.9 - 0.2j])
 X = np.array([0.3, 1.2, -0.7])
@@ -110,3 +111,21 @@ def test_nested_and_compiled(mode):
 def test_unknown_mode():
     with pytest.raises(ArgumentError, match="'auto', 'forward' or 'reverse'"):
         sciad.jacobian(np.sin, mode="both")
+
+
+@pytest.mark.parametrize("derivative, f, x", [
+    (sciad.hessian, lambda a: np.sum(np.linalg.solve(a, np.ones(8)) ** 2),
+     np.eye(8) + 0.01 * np.arange(64.0).reshape(8, 8) ** 0.5),
+    (sciad.jacobian, lambda x: np.sin(np.outer(x, x))[0] * np.cumsum(x * np.exp(x)),
+     np.linspace(0.1, 1.0, 60)),
+    (sciad.jacobian, lambda x: np.cumsum(np.tanh(x[::2] * x[1::2])), np.linspace(0.1, 1.0, 60)),
+], ids=["hessian", "by columns", "by rows"])
+def test_long_recorded_derivatives_are_loops(derivative, f, x):
+    graph = record(derivative(f), x).graph
+    assert len(graph.equations) < 300 and "scan" in str(graph)
+    got, want = sciad.jit(derivative(f), strict=True)(x), derivative(f)(x)
+    assert got.shape == want.shape and got.dtype == want.dtype
+    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    again = sciad.grad(lambda x: np.sum(np.abs(sciad.jit(derivative(f))(x)) ** 2))
+    np.testing.assert_allclose(
+        again(x), sciad.grad(lambda x: np.sum(np.abs(derivative(f)(x)) ** 2))(x), rtol=1e-9)

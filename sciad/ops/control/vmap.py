@@ -18,6 +18,7 @@ from sciad.core.errors import ArgumentError, at_line
 from sciad.core.forward import Forward
 from sciad.core.graph import Graph, Type, Var, shape_of, type_of
 from sciad.core.record import is_fixed, record_leaves, recording
+from sciad.core.rules import Tools
 from sciad.core.transformed import transformed
 from sciad.ops.control.axes import (
     argument_axes,
@@ -201,3 +202,6 @@ def _dependent(graph: Graph, sources) -> list[bool]:
         if any(type(x) is Var and x in reached for x in equation.inputs):
             reached.update(equation.outputs)
     return [type(x) is Var and x in reached for x in graph.outputs]
+
+
+Tools.vmap = vmap
