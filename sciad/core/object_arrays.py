@@ -194,7 +194,7 @@ _OF_OBJECTS = re.compile(
     r"|object dtype|dtype object|has no callable \w+ method|object has no attribute"
     r"|data type '?object'?|array type dtype\(object\)|dtype=object|dtype\[object\]"
     r"|(array|data) type not supported|unsupported data types|input type .* not supported"
-    r"|REFS_OK|array is read-only")
+    r"|REFS_OK|one has to specify 'initial'|array is read-only")
 _OF_TYPE = re.compile(r"argument \d+ of type ([\w.]+)|^'([\w.]+)' object has no attribute")
 _NUMBERS = ("Array", "bool", "int", "float", "complex", "numpy.dtypes.ObjectDType")
 _ERRORS = (TypeError, AttributeError, ValueError, RuntimeError)
@@ -210,6 +210,12 @@ def explained(error: BaseException | None, traceback: TracebackType | None) -> S
     frames = steps(traceback)
     inner = _library_frames(frames)
     user = frames[len(frames) - len(inner) - 1] if len(inner) < len(frames) else None
+    if user is not None and "is read-only" in text and _holds_mirror(user, inner) and (
+            "shuffle" not in _operation(text, inner, user)):
+        return LostGradientError(
+            "np.asarray(x) of a followed x, which shares its memory, cannot be written into (at "
+            f"{user[0].f_code.co_filename}:{user[2]}); copy x first, y = x.copy(), or take "
+            "np.asarray and np.array of `from sciad import numpy as np`")
     about = bool(_OF_OBJECTS.search(text))
     kind = _OF_TYPE.search(text)
     if kind is not None and (kind[1] or kind[2]) not in _NUMBERS:
@@ -246,6 +252,15 @@ def _library_frames(frames: list[Step]) -> list[Step]:
     while k and package(frames[k - 1][0]) in _LIBRARIES:
         k -= 1
     return frames[k:]
+
+
+def _holds_mirror(user: Step, inner: list[Step]) -> bool:
+    """Whether a read-only array of Arrays is at hand, as ``np.asarray`` gives it."""
+    frame, offset, _ = user
+    here = site(frame.f_code, offset)
+    values = [x for frame, _, _ in (user, *inner) for x in frame.f_locals.values()]
+    values.append(head(frame, here.chain) if here.chain else None)
+    return any(_is_array(x) and not x.flags.writeable and holds_followed(x) for x in values)
 
 
 def _shown(inner: list[Step], user: Step) -> bool:

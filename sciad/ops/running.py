@@ -91,5 +91,7 @@ def logsumexp(x, axis=None, keepdims=False):
     top = max_(x, axes, keepdims=True)
     top = where(isfinite(top), top, 0.0)
     total = log(sum_(exp(x - top), axes, keepdims=True)) + top
-    shape = tuple(n for k, n in enumerate(x.shape) if k not in axes)
     return reshape(total, _kept(x.shape, axes) if keepdims else shape)
+    shape = tuple(n for k, n in enumerate(x.shape) if k not in axes)
+    if not all(x.shape[k] for k in axes):
+        return np.full(_kept(x.shape, axes) if keepdims else shape, -np.inf, x.dtype)[()]

@@ -58,6 +58,30 @@ def in_place_scalar_on_plain(x):
     return a.sum()
 
 
+def write_into_asarray(x):
+    y = np.asarray(x)
+    y[0] = 5.0
+    return y.sum()
+
+
+def scale_asarray(x):
+    y = np.asarray(x)
+    y *= 2
+    return y.sum()
+
+
+def sort_asarray(x):
+    y = np.asarray(x)
+    y.sort()
+    return y[0]
+
+
+def fill_piece_of_asarray(x):
+    y = np.asarray(x)[1:]
+    np.multiply(y, 2.0, out=y)
+    return y.sum()
+
+
 def write_into_integers(x):
     out = snp.zeros(3, dtype=int)
     out[0] = x[0]
@@ -93,6 +117,9 @@ LOST = [
     (lambda x: np.arange(x[0], 4.0), r"np\.arange\(n\).* by `from sciad import numpy as np`"),
     (lambda x: ONE % x[0] and x[1], r"float\(x\) would drop.*f-string, f'\{x:g\}'"),
     (lambda x: TWO % (x[0], 2) and x[1], r"f-string, f'\{x:g\}'"),
+    (write_into_asarray, r"y = x\.copy\(\).*from sciad import numpy as np"),
+    (scale_asarray, r"y = x\.copy\(\)"), (sort_asarray, r"y = x\.copy\(\)"),
+    (fill_piece_of_asarray, r"y = x\.copy\(\)"),
     (write_into_integers, r"dtype int64.*floats"),
     (write_complex_into_real, r"np\.real"),
 ]
@@ -166,6 +193,16 @@ def test_empty_arrays():
         sciad.grad(lambda x: np.linalg.cond(x[:0].reshape(0, 0)))(X)
     out, pull = sciad.vjp(lambda x: logsumexp(x[:0]), X)
     assert out == -np.inf and pull(1.0)[0].tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_logaddexp_of_nothing(keepdims):
+    def f(x):
+        return np.logaddexp.reduce(np.stack([x, x])[:0], 0, keepdims=keepdims)
+
+    out, pull = sciad.vjp(f, X)
+    assert np.array_equal(out, f(X)) and np.array_equal(sciad.jit(f)(X), f(X))
+    np.testing.assert_array_equal(pull(np.ones(out.shape))[0], 0.0)
 
 
 def test_write_into_broadcast_raises():

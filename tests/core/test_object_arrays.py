@@ -356,6 +356,15 @@ def test_packed_arrays_are_recorded_whole():
     np.testing.assert_allclose(recorded(X), f(X))
 
 
+@pytest.mark.parametrize("reduction", [np.sum, np.mean])
+def test_where_of_a_reduction_names_the_fix(reduction):
+    def f(x):
+        return reduction(of_objects(x), where=np.array([True, False, True]))
+
+    with pytest.raises(DTypeError, match=rf"np\.{reduction.__name__} .*{FIX}"):
+        sciad.grad(f)(X)
+
+
 # --- call sites -----------------------------------------------------------------------------------
 
 
