@@ -88,10 +88,10 @@ def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))), shifted by the largest entry so that nothing overflows."""
     require_real("logaddexp.reduce", x)
     axes = axes_of(axis, len(x.shape), "logaddexp.reduce")
+    shape = tuple(n for k, n in enumerate(x.shape) if k not in axes)
+    if not all(x.shape[k] for k in axes):
+        return np.full(_kept(x.shape, axes) if keepdims else shape, -np.inf, x.dtype)[()]
     top = max_(x, axes, keepdims=True)
     top = where(isfinite(top), top, 0.0)
     total = log(sum_(exp(x - top), axes, keepdims=True)) + top
     return reshape(total, _kept(x.shape, axes) if keepdims else shape)
-    shape = tuple(n for k, n in enumerate(x.shape) if k not in axes)
-    if not all(x.shape[k] for k in axes):
-        return np.full(_kept(x.shape, axes) if keepdims else shape, -np.inf, x.dtype)[()]
