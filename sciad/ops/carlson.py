@@ -15,37 +15,39 @@ that partial fractions give, which are safe there, as no arguments meet.
 
 import numpy as np
 
-from sciad.core.backend import only_on_host
+from sciad.core.backend import module_of
 from sciad.core.rules import Elementwise, is_complex
 from sciad.ops.elementwise import equal, imag, less, logical_and, real, sqrt, where
 from sciad.ops.special import declare
 
-_POINTS, _CHUNK = 200, 4096
+_POINTS, _CHUNK = 256, 4096
 
 
 def _integral(*z, b):
     """I_b, by the trapezoidal rule in s = log t."""
-    dtype = np.result_type(*z, np.float32)
-    z = np.broadcast_arrays(*z)
-    flat = np.stack([np.asarray(x).ravel() for x in z]).astype(complex if dtype.kind == "c"
-                                                               else float)
-    parts = [_sums(flat[:, k:k + _CHUNK], np.array(b)) for k in range(0, flat.shape[1], _CHUNK)]
-    return np.concatenate(parts or [flat[0]]).reshape(z[0].shape).astype(dtype)[()]
+    xp = module_of(*z)
+    dtype = np.result_type(*(getattr(x, "dtype", x) for x in z), np.float32)
+    z = xp.broadcast_arrays(*(xp.asarray(x, complex if dtype.kind == "c" else float) for x in z))
+    flat = xp.stack([x.ravel() for x in z])
+    parts = [_sums(xp, flat[:, k:k + _CHUNK], b) for k in range(0, flat.shape[1], _CHUNK)]
+    return xp.concatenate(parts or [flat[0]]).reshape(z[0].shape).astype(dtype)[()]
 
 
-def _sums(z, b):
-    """The rule for each column of `z`, over all s where the integrand is not negligible if it
-    falls as t^(-3/2) at least: that of every slope does."""
-    zero, size = z == 0.0, np.abs(z)
+def _sums(xp, z, b):
+    """The rule for each column of `z`, over all s where the integrand is not negligible."""
+    zero, size = z == 0.0, xp.abs(z)
+    steepest = sum(b) - 1.0
     with np.errstate(all="ignore"):
-        low = np.log(np.min(np.where(zero, np.inf, size), 0)) - np.where(zero.any(0), 76.0, 38.0)
-        step = (np.log(size.max(0)) + 26.0 - low) / _POINTS
-        arg = np.angle(z)
+        least = xp.where(zero, np.inf, size).min(0)
+        low = xp.log(least) - xp.where(zero.any(0), 76.0, 38.0)
+        step = (xp.log(size.max(0)) + 38.0 / steepest - low) / _POINTS
+        arg = xp.angle(z) if z.dtype.kind == "c" else 0.0 * z
         turn = 0.5j * (arg.max(0) + arg.min(0)) if z.dtype.kind == "c" else 0.0
-        s = low + turn + step * np.arange(_POINTS)[:, None]
-        powers = sum(bj * np.log(np.exp(s) + zj) for zj, bj in zip(z, b, strict=True))
-        total = step * np.sum(np.exp(s - powers), 0)
-    return np.where(b @ zero >= 1.0, np.inf, total)
+        s = low + turn + step * xp.arange(_POINTS)[:, None]
+        powers = sum(bj * xp.log(xp.exp(s) + zj) for zj, bj in zip(z, b, strict=True))
+        total = step * xp.exp(s - powers).sum(0)
+    order = sum(bj * zj for bj, zj in zip(b, zero, strict=True))
+    return xp.where(order >= 1.0, np.inf, total)
 
 
 class Carlson(Elementwise):
@@ -67,7 +69,6 @@ class Carlson(Elementwise):
 
 
 integral = Carlson()
-only_on_host(integral)
 
 
 def _slope(scale, b, j):

@@ -13,7 +13,7 @@ with a Gauss-Legendre rule over at most a quarter period (24 points; |m| < 0.1: 
 
 import numpy as np
 
-from sciad.core.backend import only_on_host
+from sciad.core.backend import module_of
 from sciad.core.rules import Elementwise
 from sciad.ops.elementwise import absolute, cos, less, sin, sqrt, where
 from sciad.ops.special import declare
@@ -28,18 +28,20 @@ def _integrand(s, m, j, k):
 
 
 def _moment(phi, m, j, k):
-    dtype = np.result_type(phi, m)
-    phi, m = np.asarray(phi, float), np.asarray(m, float)
-    periods = np.rint(phi / np.pi)
+    xp = module_of(phi, m)
+    dtype = np.result_type(*(getattr(x, "dtype", x) for x in (phi, m)))
+    phi, m = xp.asarray(phi, float), xp.asarray(m, float)
+    nodes, weights = xp.asarray(_NODES + 1.0), xp.asarray(_WEIGHTS)
+    periods = xp.rint(phi / np.pi)
 
     def over(upper):
         half = 0.5 * upper
-        theta = half[..., None] * (_NODES + 1.0)
-        return half * (_integrand(np.sin(theta), m[..., None], j, k) @ _WEIGHTS)
+        theta = half[..., None] * nodes
+        return half * (_integrand(xp.sin(theta), m[..., None], j, k) @ weights)
 
-    quarter = over(np.broadcast_to(0.5 * np.pi, np.broadcast_shapes(phi.shape, m.shape)))
+    quarter = over(0.0 * (phi + m) + 0.5 * np.pi)
     out = 2.0 * periods * quarter + over(phi - np.pi * periods)
-    return np.asarray(out).astype(dtype if dtype.kind == "f" else float)[()]
+    return xp.asarray(out).astype(dtype if dtype.kind == "f" else float)[()]
 
 
 class Moment(Elementwise):
@@ -68,7 +70,6 @@ class Moment(Elementwise):
 
 
 moment = Moment()
-only_on_host(moment)
 
 
 def _delta(phi, m):

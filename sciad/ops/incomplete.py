@@ -19,7 +19,7 @@ shape parameter raise.
 import numpy as np
 from scipy import special as sp
 
-from sciad.core.backend import only_on_host
+from sciad.core.backend import home_of, module_of, special_of
 from sciad.core.errors import NoRuleError, at_line
 from sciad.core.rules import elementwise
 from sciad.ops.elementwise import exp, log, log1p
@@ -45,29 +45,32 @@ _NODES, _WEIGHTS = _panels()
 def _tail_mean(log_density, score, start, side):
     """The mean of `score` over the tail of a density from `start` towards `side` (-1 or 1), and
     the integral of the density."""
+    xp = module_of(start)
+    nodes, weights = xp.asarray(_NODES), xp.asarray(_WEIGHTS)
     top = log_density(start)
-    length = np.full(start.shape, 1e-12)
+    length = 0.0 * start + 1e-12
     for _ in range(90):
         short = top - log_density(start + side * length) < _DROP
-        if not np.any(short):
+        if not short.any():
             break
-        length = np.where(short, 2.0 * length, length)
-    w = start[..., None] + side[..., None] * (length[..., None] * _NODES)
-    density = np.exp(np.moveaxis(log_density(np.moveaxis(w, -1, 0)), 0, -1) - top[..., None])
-    values = np.moveaxis(score(np.moveaxis(w, -1, 0)), 0, -1)
-    total = density @ _WEIGHTS
-    return (density * values) @ _WEIGHTS / total, np.exp(top) * total * length
+        length = xp.where(short, 2.0 * length, length)
+    w = start[..., None] + side[..., None] * (length[..., None] * nodes)
+    density = xp.exp(xp.moveaxis(log_density(xp.moveaxis(w, -1, 0)), 0, -1) - top[..., None])
+    values = xp.moveaxis(score(xp.moveaxis(w, -1, 0)), 0, -1)
+    total = density @ weights
+    return (density * values) @ weights / total, xp.exp(top) * total * length
 
 
 def _integral(name, parameters, inside, side, value, log_density, score, start):
     """The derivative by a shape parameter at the entries `inside`, 0 at the ends of the range."""
-    out = np.where(np.any([np.isnan(p) for p in parameters], axis=0), np.nan, 0.0)
-    if np.any(inside):
+    xp = module_of(*parameters)
+    out = xp.asarray(xp.where(xp.isnan(sum(parameters)), np.nan, 0.0))
+    if inside.any():
         with np.errstate(all="ignore"):
             mean, total = _tail_mean(log_density, score, start, side)
-        known = np.where(value > 1e-290, value, total)
-        wrong = ~(np.abs(total - known) <= 1e-6 * known)
-        if np.any(wrong):
+        known = xp.where(value > 1e-290, value, total)
+        wrong = ~(xp.abs(total - known) <= 1e-6 * known)
+        if wrong.any():
             at = ", ".join(str(p[inside][wrong][0]) for p in parameters)
             raise NoRuleError(f"{name}: the derivative by a shape parameter is not accurate at "
                               f"({at}){at_line()}")
@@ -75,29 +78,33 @@ def _integral(name, parameters, inside, side, value, log_density, score, start):
     return out[()]
 
 
-def _float_type(*parameters):
-    dtype = np.result_type(*parameters)
-    return dtype if dtype.kind == "f" else np.dtype(float)
+def _doubles(*parameters):
+    """Array module, special functions and dtype of the parameters, and these in double precision,
+    broadcast."""
+    xp, home = module_of(*parameters), home_of(*parameters)
+    dtype = np.result_type(*(getattr(x, "dtype", x) for x in parameters))
+    arrays = xp.broadcast_arrays(*(xp.asarray(x, float) for x in parameters))
+    return (xp, sp if home is None else special_of(home),
+            dtype if dtype.kind == "f" else np.dtype(float), *arrays)
 
 
 def _gamma_shape(order):
     """d^order P(a, x) / da^order as a function of arrays."""
 
     def function(a, x):
-        dtype = _float_type(a, x)
-        a, x = np.broadcast_arrays(np.asarray(a, float), np.asarray(x, float))
-        inside = (a > 0) & (x > 0) & np.isfinite(x) & np.isfinite(a)
+        xp, sp, dtype, a, x = _doubles(a, x)
+        inside = (a > 0) & (x > 0) & xp.isfinite(x) & xp.isfinite(a)
         p, t = a[inside], x[inside]
-        side = np.where(t < p, -1.0, 1.0)
-        value = np.where(side < 0, sp.gammainc(p, t), sp.gammaincc(p, t))
+        side = xp.where(t < p, -1.0, 1.0)
+        value = xp.where(side < 0, sp.gammainc(p, t), sp.gammaincc(p, t))
         offset, spread = sp.psi(p), (sp.zeta(2.0, p) if order == 2 else 0.0)
 
         def score(w):
             return (w - offset) ** order - spread
 
         out = _integral("gammainc", (a, x), inside, side, value,
-                        lambda w: p * w - np.exp(w) - sp.gammaln(p), score, np.log(t))
-        return np.asarray(np.where(a > 0, out, np.nan)).astype(dtype)[()]
+                        lambda w: p * w - xp.exp(w) - sp.gammaln(p), score, xp.log(t))
+        return xp.asarray(xp.where(a > 0, out, np.nan)).astype(dtype)[()]
 
     return function
 
@@ -106,12 +113,11 @@ def _beta_shape(by):
     """The derivative of I_x(a, b) by the parameters named in `by`."""
 
     def function(a, b, x):
-        dtype = _float_type(a, b, x)
-        a, b, x = np.broadcast_arrays(*(np.asarray(v, float) for v in (a, b, x)))
-        inside = (a > 0) & (b > 0) & (x > 0) & (x < 1) & np.isfinite(a + b)
+        xp, sp, dtype, a, b, x = _doubles(a, b, x)
+        inside = (a > 0) & (b > 0) & (x > 0) & (x < 1) & xp.isfinite(a + b)
         p, q, t = a[inside], b[inside], x[inside]
-        side = np.where(t * (p + q) < p, -1.0, 1.0)
-        value = np.where(side < 0, sp.betainc(p, q, t), sp.betaincc(p, q, t))
+        side = xp.where(t * (p + q) < p, -1.0, 1.0)
+        value = xp.where(side < 0, sp.betainc(p, q, t), sp.betainc(q, p, 1.0 - t))
         offset = {"a": sp.psi(p) - sp.psi(p + q), "b": sp.psi(q) - sp.psi(p + q)}
         curve = 0.0
         if len(by) == 2:
@@ -126,8 +132,8 @@ def _beta_shape(by):
 
         out = _integral("betainc", (a, b, x), inside, side, value,
                         lambda w: p * sp.log_expit(w) + q * sp.log_expit(-w) - sp.betaln(p, q),
-                        score, np.log(t) - np.log1p(-t))
-        return np.asarray(np.where((a > 0) & (b > 0), out, np.nan)).astype(dtype)[()]
+                        score, xp.log(t) - xp.log1p(-t))
+        return xp.asarray(xp.where((a > 0) & (b > 0), out, np.nan)).astype(dtype)[()]
 
     return function
 
@@ -206,5 +212,3 @@ betainccinv = declare(
     "betainccinv", lambda x, a, b, p: -betainc_a(a, b, x) / _beta_density(a, b, x),
     lambda x, a, b, p: -betainc_b(a, b, x) / _beta_density(a, b, x),
     lambda x, a, b, p: -1.0 / _beta_density(a, b, x))
-
-only_on_host(gammainc_a, gammainc_aa, betainc_a, betainc_b, betainc_aa, betainc_ab, betainc_bb)

@@ -7,7 +7,7 @@ The formulas are those of the NIST Digital Library of Mathematical Functions (ch
 import numpy as np
 from scipy import special as sp
 
-from sciad.core.backend import on_device, special_of
+from sciad.core.backend import as_operand, on_device, special_of
 from sciad.core.errors import NoRuleError, at_line
 from sciad.core.rules import Elementwise, ElementwiseConstant, elementwise, is_complex
 from sciad.ops.elementwise import (
@@ -73,8 +73,8 @@ rgamma = declare("rgamma", lambda y, x: -y * psi(x))
 def _complex_zeta(s, q):
     """sum_k (k + q)^-s over k >= 0 for a whole s > 1: the first terms, and the Euler-Maclaurin
     formula for the rest (DLMF 25.11.5, 2.10.1)."""
-    q = np.asarray(q)
-    first = 20 + max(0, int(np.ceil(-np.min(q.real, initial=0.0))))
+    q = as_operand(q)
+    first = 20 + max(0, int(np.ceil(-float(q.real.min())))) if q.size else 20
     if first > 10000:
         raise NoRuleError(f"psi: the derivative at complex numbers with a real part below -10000 "
                           f"is not computed here{at_line()}")

@@ -11,6 +11,7 @@ from sciad.core.rules import Elementwise
 from sciad.ops import (
     bessel,
     carlson,
+    device_special,  # noqa: F401  (declares their device forms)
     distributions,
     elementwise,
     elliptic,
@@ -62,7 +63,7 @@ def _composed(original: np.ufunc, function):
     @functools.wraps(original, assigned=("__name__", "__doc__"), updated=())
     def call(*args, **kwargs):
         args = [operand(x) for x in args]
-        if kwargs or not any(isinstance(x, Array) for x in args):
+        if kwargs or not any(isinstance(x, Array) or on_any_device(x) for x in args):
             return original(*args, **kwargs)
         return rule(*args)
 

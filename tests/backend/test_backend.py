@@ -56,7 +56,7 @@ def test_most_of_the_table_runs():
             ran += 1
         except (TypeError, NotImplementedError):
             pass
-    assert ran > 0.7 * len(CASES[::10])
+    assert ran > 0.9 * len(CASES[::10])
 
 
 def test_what_cupy_lacks_it_lacks():
@@ -239,6 +239,8 @@ def test_custom_rule():
 def test_special_functions_without_a_transform():
     np.testing.assert_allclose(to_host(special.erf(device(POINT))), special.erf(POINT))
     np.testing.assert_allclose(to_host(special.softmax(device(POINT))), special.softmax(POINT))
+    np.testing.assert_allclose(to_host(special.sici(device(POINT))[0]), special.sici(POINT)[0])
+    np.testing.assert_allclose(to_host(special.jv(2, device(POINT))), special.jv(2, POINT))
 
 
 @pytest.mark.parametrize("create", [snp.zeros_like, snp.ones_like, snp.empty_like, snp.array,
@@ -422,8 +424,8 @@ def test_numbers_go_along(f):
 def test_missing_function_is_named():
     with pytest.raises(NoRuleError, match=r"hyp2f1 does not exist for arrays of cupy.*asnumpy"):
         special.hyp2f1(1.0, 1.0, 2.0, device(POINT))
-    with pytest.raises(NoRuleError, match="jv does not exist for arrays of cupy"):
-        sciad.grad(lambda x: np.sum(special.j1(x)))(device(POINT))
+    with pytest.raises(NoRuleError, match="hyp2f1 does not exist for arrays of cupy"):
+        sciad.grad(lambda x: np.sum(special.ellipk(x)))(device(POINT))
 
 
 def test_lost_gradient_and_integers():
