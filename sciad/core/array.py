@@ -378,6 +378,8 @@ def _method_with_keywords(rule, name, inputs, kwargs):
     if dtype is not None:
         inputs = (inputs[0].astype(dtype), *inputs[1:])
     result = rule(*inputs, **kwargs)
+    if dtype is not None:
+        result = result.astype(dtype)
     return result if out is None else write_out(result, out, name)
 
 

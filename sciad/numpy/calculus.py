@@ -26,8 +26,9 @@ def diff(a, n=1, axis=-1, prepend=np._NoValue, append=np._NoValue):
     ends = [x if x is np._NoValue else _slab(x, a, axis) for x in (prepend, append)]
     parts = [x for x in (ends[0], a, ends[1]) if x is not np._NoValue]
     a = concatenate(parts, axis) if len(parts) > 1 else a
+    difference = e.not_equal if a.dtype.kind == "b" else e.subtract
     for _ in range(n):
-        a = _cut(a, axis, 1, None) - _cut(a, axis, None, -1)
+        a = difference(_cut(a, axis, 1, None), _cut(a, axis, None, -1))
     return a
 
 
@@ -60,6 +61,7 @@ def gradient(f, *varargs, axis=None, edge_order=1):
         spacings = spacings * len(axes)
     if len(spacings) != len(axes):
         raise ArgumentError(f"gradient: {len(spacings)} spacings for {len(axes)} axes{at_line()}")
+    f = f.astype(np.float64) if f.dtype.kind in "iu" else f
     dtype = f.dtype if f.dtype.kind in "fc" else np.dtype(float)
     out = tuple(_slope(f, h, a, edge_order).astype(dtype)
                 for h, a in zip(spacings, axes, strict=True))

@@ -3,16 +3,21 @@
 import numpy as np
 
 from sciad.core.array import Array
-from sciad.core.errors import LostGradientError, at_line
+from sciad.core.errors import DTypeError, LostGradientError, at_line
 from sciad.numpy.dispatch import as_array, implements
-from sciad.numpy.reductions import _cast, _flag, chosen, extremum, started
+from sciad.numpy.reductions import _flag, extremum, quotient
 from sciad.ops import elementwise as e
-from sciad.ops import reduce, running
+from sciad.ops import reduce
 from sciad.ops.shape import broadcast_to
 
 
+def _inexact(a) -> bool:
+    """Whether there can be a NaN at all; whole numbers go to the functions that mind none."""
+    return a.dtype.kind in "fc"
+
+
 def _filled(a, value):
-    return e.where(e.isnan(a), value, a)
+    return e.where(e.isnan(a), value, a) if _inexact(a) else a
 
 
 def _numbers_in(a, where):
@@ -22,37 +27,45 @@ def _numbers_in(a, where):
 
 
 def _count(a, axis, keepdims, where=True):
-    found = broadcast_to(_numbers_in(a, where), a.shape)
-    return reduce.sum_(found.astype(float), axis, keepdims)
+    return reduce.sum_(broadcast_to(_numbers_in(a, where), a.shape), axis, keepdims)
+
+
+def _require_inexact(name, dtype):
+    if dtype is not None and np.dtype(dtype).kind not in "fc":
+        raise DTypeError(f"{name}: dtype={np.dtype(dtype)} for an array that can hold NaN, must be "
+                         f"a dtype of floats or complex numbers{at_line()}")
 
 
 @implements(np.nansum)
 def nansum(a, axis=None, dtype=None, *, keepdims=False, initial=np._NoValue, where=True):
-    a = chosen(_filled(_cast(a, dtype), 0.0), where, 0.0)
-    return started(e.add, reduce.sum_(a, axis, _flag(keepdims)), initial)
+    return np.sum(_filled(as_array(a), 0), axis, dtype, keepdims=keepdims, initial=initial,
+                  where=where)
 
 
 @implements(np.nanprod)
 def nanprod(a, axis=None, dtype=None, *, keepdims=False, initial=np._NoValue, where=True):
-    a = chosen(_filled(_cast(a, dtype), 1.0), where, 1.0)
-    return started(e.multiply, reduce.prod(a, axis, _flag(keepdims)), initial)
+    return np.prod(_filled(as_array(a), 1), axis, dtype, keepdims=keepdims, initial=initial,
+                   where=where)
 
 
 @implements(np.nancumsum)
 def nancumsum(a, axis=None, dtype=None):
-    return reduce.cumsum(_filled(_cast(a, dtype), 0.0), axis)
+    return np.cumsum(_filled(as_array(a), 0), axis, dtype)
 
 
 @implements(np.nancumprod)
 def nancumprod(a, axis=None, dtype=None):
-    return running.cumprod(_filled(_cast(a, dtype), 1.0), axis)
+    return np.cumprod(_filled(as_array(a), 1), axis, dtype)
 
 
 @implements(np.nanmean)
 def nanmean(a, axis=None, dtype=None, *, keepdims=False, where=True):
-    a, keepdims = _cast(a, dtype), _flag(keepdims)
-    count = _count(a, axis, keepdims, where).astype(a.real.dtype)
-    return reduce.sum_(chosen(_filled(a, 0.0), where, 0.0), axis, keepdims) / count
+    a = as_array(a)
+    if not _inexact(a):
+        return np.mean(a, axis, dtype, keepdims=keepdims, where=where)
+    _require_inexact("nanmean", dtype)
+    total = nansum(a, axis, dtype, keepdims=keepdims, where=where)
+    return quotient(total, _count(a, axis, _flag(keepdims), where))
 
 
 _nanmean = nanmean
@@ -61,25 +74,34 @@ _nanmean = nanmean
 @implements(np.nanvar)
 def nanvar(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=np._NoValue,
            correction=np._NoValue):
-    a, keepdims = _cast(a, dtype), _flag(keepdims)
-    about = _nanmean(a, axis, keepdims=True, where=where) if mean is np._NoValue else mean
-    centred = chosen(_filled(a - about, 0.0), where, 0.0)
+    a = as_array(a)
+    if not _inexact(a):
+        return np.var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean,
+                      correction=correction)
+    _require_inexact("nanvar", dtype)
+    about = mean if mean is not np._NoValue else _nanmean(
+        a, axis, dtype, keepdims=True, where=where)
+    centred = e.where(_numbers_in(a, where), a - about, 0.0)
     squares = abs(centred) ** 2 if a.dtype.kind == "c" else centred * centred
     ddof = ddof if correction is np._NoValue else correction
-    count = (_count(a, axis, keepdims, where) - ddof).astype(a.real.dtype)
-    return reduce.sum_(squares, axis, keepdims) / e.where(count > 0, count, np.nan)
+    freedom = _count(a, axis, _flag(keepdims), where) - ddof
+    total = np.sum(squares, axis, dtype, keepdims=keepdims)
+    return quotient(total, e.where(freedom > 0, freedom, np.nan))
 
 
 @implements(np.nanstd)
 def nanstd(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=np._NoValue,
            correction=np._NoValue):
-    return nanvar(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean,
-                  correction=correction) ** 0.5
+    square = nanvar(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean,
+                    correction=correction)
+    return e.sqrt(square).astype(square.dtype)
 
 
 def _extremum(function, combine, a, axis, keepdims, blank, initial, where):
     a, keepdims = as_array(a), _flag(keepdims)
     found = extremum(function, combine, _filled(a, blank), axis, keepdims, initial, where)
+    if not _inexact(a):
+        return found
     empty = reduce.all_(e.logical_not(_numbers_in(a, where)), axis, keepdims)
     return e.where(empty, np.nan if initial is np._NoValue else initial, found)
 

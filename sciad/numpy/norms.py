@@ -16,9 +16,15 @@ def singular_values(x):
     return svd_p(x, full=False, vectors=False)[1]
 
 
+def _inexact(x):
+    """An array whose norms are taken: of whole numbers as floats."""
+    x = as_array(x)
+    return x if x.dtype.kind in "fc" else x.astype(np.float64)
+
+
 @implements(np.linalg.norm)
 def norm(x, ord=None, axis=None, keepdims=False):
-    x, ord = as_array(x), _order(ord)
+    x, ord = _inexact(x), _order(ord)
     if axis is None and (ord is None or x.ndim == 2 and ord == "fro"):
         return _keep(_euclidean(reshape(x, (-1,)), (0,), False), x.ndim, keepdims)
     axes = reduce.axes_of(axis, x.ndim, "norm")
@@ -105,7 +111,7 @@ def _spectral(x, ord, axes, keepdims):
 
 @implements(np.linalg.vector_norm)
 def vector_norm(x, axis=None, keepdims=False, ord=2):
-    x = as_array(x)
+    x = _inexact(x)
     axes = (axis,) if isinstance(axis, (int, np.integer)) else axis
     axes = range(x.ndim) if axes is None else [normalize_axis(a, x.ndim, "vector_norm")
                                                for a in axes]
@@ -119,7 +125,7 @@ def vector_norm(x, axis=None, keepdims=False, ord=2):
 
 @implements(np.linalg.matrix_norm)
 def matrix_norm(x, keepdims=False, ord="fro"):
-    x = as_array(x)
+    x = _inexact(x)
     require_matrix(x, "matrix_norm")
     return _matrix(x, ord, (x.ndim - 2, x.ndim - 1), keepdims)
 

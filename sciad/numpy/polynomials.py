@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 
 from sciad.core.array import FUNCTIONS, plain
+from sciad.core.backend import beside
 from sciad.core.errors import ArgumentError, NoRuleError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import elementwise as e
@@ -15,12 +16,12 @@ from sciad.ops.shape import concatenate, reshape, stack
 
 @implements(np.polyval)
 def polyval(p, x):
-    """Horner's scheme."""
+    """Horner's scheme, in the dtype of the operands."""
     if isinstance(x, np.poly1d):
         raise NoRuleError(f"np.polyval of a poly1d has no rule in sciad{at_line()}; pass its "
                           "coefficients to np.polyval")
     p, x = as_array(p), as_array(x)
-    out = 0.0 * x
+    out = beside(np.zeros(x.shape, x.dtype), x)
     for k in range(p.shape[0]):
         out = out * x + read(p, k)
     return out
@@ -67,6 +68,7 @@ def poly(seq_of_zeros):
     zeros = as_array(seq_of_zeros)
     if zeros.ndim == 2:
         zeros = np.linalg.eigvals(zeros)
+    zeros = zeros.astype(np.mintypecode(zeros.dtype.char))
     one = np.ones(1, zeros.dtype)
     out = one
     for k in range(zeros.shape[0]):

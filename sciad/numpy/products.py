@@ -28,7 +28,7 @@ def outer(a, b):
 @implements(np.vdot)
 def vdot(a, b):
     a, b = reshape(as_array(a), (-1,)), reshape(as_array(b), (-1,))
-    return products.matmul(conj(a), b)
+    return products.matmul(conj(a) if a.dtype.kind == "c" else a, b)
 
 
 @implements(np.inner)

@@ -14,6 +14,7 @@ import numpy as np
 from sciad.core.array import Array, has_data, plain
 from sciad.core.backend import asnumpy, beside
 from sciad.core.errors import ArgumentError, at_line
+from sciad.core.graph import type_of
 from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.reductions import _flag
 from sciad.numpy.weighted import quantile_of_lines, weights_like
@@ -88,9 +89,11 @@ def _quantile(name, a, q, whole, axis, keepdims, method, weights=None):
         out = quantile_of_lines(lines, weights, q / whole, kind, name)
         return _shaped(out, a.shape, q.shape, axes, _flag(keepdims))
     ranked = sorting.sort(lines, 0)
+    ranked = ranked if method in PICKS else ranked.astype(dtype)
+    between = _middle if name in ("median", "nanmedian") else _between
     find = _of_numbers if name.startswith("nan") else _of_lines
     q = beside(q / whole, ranked) if method in CONTINUOUS else q / whole
-    out = find(ranked, q, method, dtype)
+    out = find(ranked, q, method, dtype, between)
     return _shaped(out, a.shape, q.shape, axes, _flag(keepdims))
 
 
@@ -98,7 +101,8 @@ def _common(dtype, q):
     """The dtype of a quantile: a single number q leaves it that of the data."""
     if dtype.kind != "f":
         return np.dtype(float)
-    return dtype if isinstance(q, (int, float)) else np.result_type(dtype, as_array(q).dtype)
+    weak = isinstance(q, (int, float)) or type_of(q).weak
+    return dtype if weak else np.result_type(dtype, as_array(q).dtype)
 
 
 def _checked(q, whole):
@@ -119,7 +123,7 @@ def _lines(x, axes, name):
     return reshape(lines, (count, *(x.shape[k] for k in rest)))
 
 
-def _of_lines(ranked, q, method, dtype):
+def _of_lines(ranked, q, method, dtype, between):
     """The quantiles of lines of one length; a line with a NaN gives NaN."""
     count = ranked.shape[0]
     place = beside(_place(count, reshape(q, (-1,)), method), ranked)
@@ -127,11 +131,13 @@ def _of_lines(ranked, q, method, dtype):
     out = read(ranked, low)
     if method not in PICKS:
         weight = reshape((place - low).astype(dtype), (-1,) + (1,) * (len(ranked.shape) - 1))
-        out = _between(out, read(ranked, e.minimum(low + 1, count - 1)), weight)
+        out = between(out, read(ranked, e.minimum(low + 1, count - 1)), weight)
+    if ranked.dtype.kind != "f":
+        return out
     return e.where(e.isnan(read(ranked, count - 1)), np.nan, out)
 
 
-def _of_numbers(ranked, q, method, dtype):
+def _of_numbers(ranked, q, method, dtype, between):
     """As `_of_lines`, of the entries of each line that are numbers."""
     counts = sum_(e.logical_not(e.isnan(ranked)), 0)
     q = reshape(q, (-1,) + (1,) * (len(ranked.shape) - 1))
@@ -148,13 +154,18 @@ def _of_numbers(ranked, q, method, dtype):
     if method in PICKS:
         return below
     above = sorting.take_along_axis(ranked, e.minimum(low + 1, counts - 1), 0)
-    return _between(below, above, (place - low).astype(dtype))
+    return between(below, above, (place - low).astype(dtype))
 
 
 def _between(below, above, weight):
     """From the nearer end, so that both are met exactly."""
     step = above - below
     return e.where(weight < 0.5, below + step * weight, above - step * (1.0 - weight))
+
+
+def _middle(below, above, weight):
+    """Of two entries their mean, also where both are infinite."""
+    return e.where(e.equal(weight, 0.0), below, 0.5 * (below + above))
 
 
 def _place(count, q, method):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sciad.core.array import Array, has_data, plain
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy.dispatch import as_array, implements
 from sciad.ops import elementwise as e
@@ -12,6 +13,11 @@ from sciad.ops.shape import broadcast_to, concatenate, reshape
 def _cast(a, dtype):
     a = as_array(a)
     return a if dtype is None else a.astype(dtype)
+
+
+def _in(dtype, out):
+    """A result in the dtype asked for."""
+    return out if dtype is None else out.astype(dtype)
 
 
 def _flag(keepdims) -> bool:
@@ -25,53 +31,74 @@ def chosen(a, where, blank):
 
 def started(combine, out, initial):
     """A reduced value, with the one that the reduction starts from."""
-    return out if initial is None or initial is np._NoValue else combine(out, initial)
+    return out if not given(initial) else combine(out, in_dtype_of(out, initial))
+
+
+def given(initial) -> bool:
+    return initial is not None and initial is not np._NoValue
+
+
+def in_dtype_of(x, initial):
+    """What a reduction starts from, as NumPy takes it: in the dtype of the reduction."""
+    if isinstance(initial, Array):
+        return initial.astype(x.dtype)
+    return np.full((), initial, x.dtype).item()
 
 
 @implements(np.sum)
 def sum(a, axis=None, dtype=None, *, keepdims=False, initial=np._NoValue, where=True):
     a = chosen(_cast(a, dtype), where, 0)
-    return started(e.add, reduce.sum_(a, axis, _flag(keepdims)), initial)
+    return started(e.add, _in(dtype, reduce.sum_(a, axis, _flag(keepdims))), initial)
 
 
 @implements(np.prod)
 def prod(a, axis=None, dtype=None, *, keepdims=False, initial=np._NoValue, where=True):
     a = chosen(_cast(a, dtype), where, 1)
-    return started(e.multiply, reduce.prod(a, axis, _flag(keepdims)), initial)
+    return started(e.multiply, _in(dtype, reduce.prod(a, axis, _flag(keepdims))), initial)
 
 
 @implements(np.mean)
 def mean(a, axis=None, dtype=None, *, keepdims=False, where=True):
-    a, keepdims = _cast(a, dtype), _flag(keepdims)
-    if where is True:
+    a, keepdims = as_array(a), _flag(keepdims)
+    if where is True and dtype is None:
         return reduce.mean(a, axis, keepdims)
-    return reduce.sum_(chosen(a, where, 0), axis, keepdims) / _count(a, axis, keepdims, where)
+    wide = reduce.mean_dtype(a.dtype) if dtype is None else dtype
+    total = sum(a, axis, wide, keepdims=keepdims, where=where)
+    out = quotient(total, _count(a, axis, keepdims, where))
+    return out.astype(a.dtype) if dtype is None and a.dtype.kind in "fc" else out
+
+
+def quotient(total, count):
+    """A sum over a number of entries, in the dtype of the sum."""
+    return (total / count).astype(total.dtype)
 
 
 def _count(a, axis, keepdims, where):
     """How many entries count."""
-    where = broadcast_to(as_array(where), a.shape)
-    return reduce.sum_(where, axis, keepdims).astype(np.empty(0, a.dtype).real.dtype)
+    if where is True:
+        return reduce.count_along(a, axis, "mean")
+    return reduce.sum_(broadcast_to(as_array(where), a.shape), axis, keepdims)
 
 
 @implements(np.cumsum, fresh=True)
 def cumsum(a, axis=None, dtype=None):
-    return reduce.cumsum(_cast(a, dtype), axis)
+    return _in(dtype, reduce.cumsum(_cast(a, dtype), axis))
 
 
 @implements(np.cumprod, fresh=True)
 def cumprod(a, axis=None, dtype=None):
-    return running.cumprod(_cast(a, dtype), axis)
+    return _in(dtype, running.cumprod(_cast(a, dtype), axis))
 
 
 @implements(np.cumulative_sum)
 def cumulative_sum(x, /, *, axis=None, dtype=None, include_initial=False):
-    return _cumulative(reduce.cumsum, _cast(x, dtype), axis, include_initial, np.zeros)
+    return _in(dtype, _cumulative(reduce.cumsum, _cast(x, dtype), axis, include_initial, np.zeros))
 
 
 @implements(np.cumulative_prod)
 def cumulative_prod(x, /, *, axis=None, dtype=None, include_initial=False):
-    return _cumulative(running.cumprod, _cast(x, dtype), axis, include_initial, np.ones)
+    return _in(dtype,
+               _cumulative(running.cumprod, _cast(x, dtype), axis, include_initial, np.ones))
 
 
 def _cumulative(function, x, axis, include_initial, start):
@@ -83,7 +110,7 @@ def _cumulative(function, x, axis, include_initial, start):
     out = function(x, axis)
     if not include_initial:
         return out
-    (axis,) = reduce.axes_of(axis, x.ndim, "cumulative_sum")
+    axis = reduce.one_axis(axis, x.ndim, "cumulative_sum")
     shape = x.shape[:axis] + (1,) + x.shape[axis + 1:]
     return concatenate([start(shape, out.dtype), out], axis)
 
@@ -93,11 +120,23 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     a, keepdims = as_array(a), _flag(keepdims)
     if weights is None:
         out = reduce.mean(a, axis, keepdims)
-        return (out, np.full(out.shape, a.size / max(out.size, 1))[()]) if returned else out
+        count = np.full(out.shape, reduce.count_along(a, axis, "average"), out.dtype)[()]
+        return (out, count) if returned else out
     weights = _weights(as_array(weights), a, axis)
+    least = (np.float64,) if a.dtype.kind in "biu" else ()
+    dtype = np.result_type(a.dtype, weights.dtype, *least)
+    a, weights = a.astype(dtype), weights.astype(dtype)
     total = reduce.sum_(weights, axis, keepdims)
+    _require_weight(total)
     out = reduce.sum_(a * weights, axis, keepdims) / total
     return (out, total) if returned else out
+
+
+def _require_weight(total):
+    """Refuse weights that add up to zero, as NumPy does, where their values are known."""
+    if not (isinstance(total, Array) and not has_data(total)) and np.any(plain(total) == 0.0):
+        raise ZeroDivisionError("average: the weights sum to zero, so they can't be normalized"
+                                f"{at_line()}")
 
 
 def _weights(weights, a, axis):
@@ -119,14 +158,16 @@ def _correction(ddof, correction):
 @implements(np.var)
 def var(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=np._NoValue,
         correction=np._NoValue):
-    a, keepdims = _cast(a, dtype), _flag(keepdims)
+    a, keepdims = as_array(a), _flag(keepdims)
     ddof = _correction(ddof, correction)
-    if where is True and mean is np._NoValue:
+    if where is True and mean is np._NoValue and dtype is None:
         return reduce.var(a, axis, ddof, keepdims)
-    about = _mean(a, axis, keepdims=True, where=where) if mean is np._NoValue else as_array(mean)
-    centred = chosen(a - about, where, 0.0)
+    about = as_array(mean) if mean is not np._NoValue else _mean(
+        a, axis, dtype, keepdims=True, where=where)
+    centred = chosen(a - about, where, 0)
     squares = abs(centred) ** 2 if a.dtype.kind == "c" else centred * centred
-    return reduce.sum_(squares, axis, keepdims) / (_count(a, axis, keepdims, where) - ddof)
+    total = sum(squares, axis, dtype, keepdims=keepdims)
+    return quotient(total, reduce.freedom(_count(a, axis, keepdims, where), ddof))
 
 
 _mean = mean
@@ -135,24 +176,25 @@ _mean = mean
 @implements(np.std)
 def std(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=np._NoValue,
         correction=np._NoValue):
-    if where is True and mean is np._NoValue:
-        return reduce.std(_cast(a, dtype), axis, _correction(ddof, correction), _flag(keepdims))
-    return e.sqrt(var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean,
-                      correction=correction))
+    if where is True and mean is np._NoValue and dtype is None:
+        return reduce.std(as_array(a), axis, _correction(ddof, correction), _flag(keepdims))
+    square = var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean,
+                 correction=correction)
+    return e.sqrt(square).astype(square.dtype)
 
 
 def extremum(function, combine, a, axis, keepdims, initial, where):
     """max, min and the like: with ``where=`` an initial value stands for what is left out."""
     if where is not True and where is not np._NoValue:
-        if initial is np._NoValue or initial is None:
+        if not given(initial):
             raise ArgumentError(f"{combine.name}: where= needs initial=, the value for lines "
                                 f"without entries{at_line()}")
-        a = chosen(a, where, initial)
-    if not a.size and initial is not np._NoValue and initial is not None:
+        a = chosen(a, where, in_dtype_of(a, initial))
+    if not a.size and given(initial):
         axes = reduce.axes_of(axis, a.ndim, combine.name)
         kept = tuple(1 if k in axes else n for k, n in enumerate(a.shape))
         shape = kept if keepdims else tuple(n for k, n in enumerate(kept) if k not in axes)
-        return broadcast_to(as_array(initial), shape)
+        return broadcast_to(as_array(in_dtype_of(a, initial)).astype(a.dtype), shape)
     return started(combine, function(a, axis, keepdims), initial)
 
 

@@ -63,7 +63,7 @@ def imag(val):
 @implements(np.angle)
 def angle(z, deg=False):
     z = as_array(z)
-    out = e.arctan2(z.imag, z.real)
+    out = e.arctan2(z.imag, z.real) if z.dtype.kind == "c" else e.arctan2(0, z)
     return out * (180.0 / np.pi) if deg else out
 
 

@@ -4,6 +4,7 @@ Sums, products, extrema and truth values have reductions of their own; every oth
 operands is applied entry after entry, as NumPy defines it.
 """
 
+import math
 import operator
 
 import numpy as np
@@ -16,7 +17,7 @@ from sciad.numpy.reductions import chosen, extremum, started
 from sciad.ops import elementwise as e
 from sciad.ops import functions, indexing, reduce, running, views
 from sciad.ops.indexing import read
-from sciad.ops.shape import broadcast_to, normalize_axis, reshape, stack
+from sciad.ops.shape import broadcast_to, normalize_axis, reshape, stack, transpose_p
 
 _NOTHING = np._NoValue
 
@@ -45,6 +46,8 @@ def _nonan(function, blank):
     """fmax and fmin over axes: a NaN counts only among NaNs."""
 
     def reduction(x, axis, keepdims):
+        if x.dtype.kind not in "fc":
+            return function(x, axis, keepdims)
         gone = e.isnan(x)
         found = function(e.where(gone, blank, x), axis, keepdims)
         return e.where(reduce.all_(gone, axis, keepdims), np.nan, found)
@@ -53,27 +56,51 @@ def _nonan(function, blank):
 
 
 def _folded(ufunc):
-    """Entry after entry along one axis."""
+    """Entry after entry; along several axes where their order does not count."""
 
     def rule(x, axis=0, keepdims=False, initial=_NOTHING, where=True):
-        x = as_array(x)
+        x = _in_its_dtype(ufunc, "reduce", as_array(x))
         _refuse_where(ufunc, "reduce", where)
         axes = reduce.axes_of(axis, x.ndim, f"{ufunc.__name__}.reduce")
-        if len(axes) != 1:
+        if len(axes) != 1 and ufunc.identity is None:
             raise ArgumentError(f"{ufunc.__name__}.reduce: the order of the entries counts, so it "
                                 f"takes one axis, not {axis}{at_line()}")
-        steps = _layers(x, axes[0])
+        steps = _layers(_as_first_axis(x, axes), 0)
         out = None if initial is _NOTHING else initial
         for step in steps:
             out = step if out is None else ufunc(out, step)
-        if out is None:
-            raise ArgumentError(f"{ufunc.__name__}.reduce of an empty axis of shape {x.shape}"
-                                f"{at_line()}")
+        if not steps:
+            out = _of_nothing(ufunc, x, axes, out)
         if not keepdims:
             return out
-        return reshape(as_array(out), (*x.shape[:axes[0]], 1, *x.shape[axes[0] + 1:]))
+        kept = tuple(1 if k in axes else n for k, n in enumerate(x.shape))
+        return reshape(as_array(out), kept)
 
     return rule
+
+
+def _as_first_axis(x, axes):
+    """`x` with all of `axes` as one, the first."""
+    rest = [k for k in range(x.ndim) if k not in axes]
+    count = math.prod(x.shape[k] for k in axes)
+    return reshape(transpose_p(x, axes=(*axes, *rest)), (count, *(x.shape[k] for k in rest)))
+
+
+def _of_nothing(ufunc, x, axes, initial):
+    """The reduction of an array without entries: what it starts from."""
+    start = ufunc.identity if initial is None else initial
+    if start is None:
+        raise ArgumentError(f"{ufunc.__name__}.reduce of an empty axis of shape {x.shape}"
+                            f"{at_line()}")
+    shape = tuple(n for k, n in enumerate(x.shape) if k not in axes)
+    return broadcast_to(as_array(start).astype(x.dtype), shape)
+
+
+def _in_its_dtype(ufunc, method, x):
+    """`x` in the dtype in which NumPy runs the loop of a ufunc's method."""
+    one = np.ones(1, x.dtype)
+    operands = (one, [0]) if method == "reduceat" else (one,)
+    return x.astype(getattr(ufunc, method)(*operands).dtype)
 
 
 def _layers(x, axis):
@@ -97,7 +124,7 @@ def _stepwise(ufunc):
     """The running result, entry after entry."""
 
     def rule(x, axis=0):
-        x = as_array(x)
+        x = _in_its_dtype(ufunc, "accumulate", as_array(x))
         axis = normalize_axis(axis, x.ndim, f"{ufunc.__name__}.accumulate")
         steps, outs = _layers(x, axis), []
         for step in steps:
@@ -112,7 +139,8 @@ def _by_segments(ufunc):
     reduction = UFUNC_METHODS[ufunc, "reduce"]
 
     def rule(x, indices, axis=0):
-        x, starts = as_array(x), np.asarray(plain(as_array(indices), "the index of reduceat"))
+        x = _in_its_dtype(ufunc, "reduceat", as_array(x))
+        starts = np.asarray(plain(as_array(indices), "the index of reduceat"))
         axis = normalize_axis(axis, x.ndim, f"{ufunc.__name__}.reduceat")
         extent, before = x.shape[axis], (slice(None),) * axis
         if np.any((starts < 0) | (starts >= extent)):

@@ -7,6 +7,7 @@ copysign has slope 0 where its first operand is 0, as abs; fmax and fmin share a
 import numpy as np
 
 from sciad.core.errors import DTypeError, at_line
+from sciad.core.graph import type_of
 from sciad.core.numbers import require_own_constants
 from sciad.core.rules import SAME, ElementwiseConstant, elementwise, is_complex
 from sciad.ops.elementwise import (
@@ -79,8 +80,16 @@ def frexp(x):
 # --- compositions ---------------------------------------------------------------------------------
 
 
+def floats(x):
+    """Whole numbers in the precision in which NumPy takes a function of them: half precision from
+    8 bits, single from 16, double from more."""
+    if getattr(x, "dtype", None) is None or x.dtype.kind not in "biu":
+        return x
+    return x.astype(np.sqrt(np.ones((), x.dtype)).dtype)
+
+
 def exp2(x):
-    return power(2.0, x)
+    return power(2.0, floats(x))
 
 
 def require_real(name, *operands):
@@ -94,13 +103,13 @@ def require_real(name, *operands):
 def deg2rad(x):
     require_real("deg2rad", x)
     require_own_constants("deg2rad", x)
-    return x * DEGREE
+    return floats(x) * DEGREE
 
 
 def rad2deg(x):
     require_real("rad2deg", x)
     require_own_constants("rad2deg", x)
-    return x * (1.0 / DEGREE)
+    return floats(x) * (1.0 / DEGREE)
 
 
 def fmax(x, y):
@@ -113,22 +122,34 @@ def fmin(x, y):
     return minimum(where(isnan(x), y, x), where(isnan(y), x, y))
 
 
-def _of_one_dtype(x, y):
-    """Two operands of which one may be a Python number, which takes the dtype of the other."""
-    if isinstance(x, (bool, int, float)):
-        return np.asarray(x, y.dtype)[()], y
-    return x, np.asarray(y, x.dtype)[()] if isinstance(y, (bool, int, float)) else y
+def fabs(x):
+    require_real("np.fabs", x)
+    return absolute(floats(x))
+
+
+def _in_one_dtype(ufunc, *operands):
+    """Operands, of which some may be Python numbers, in the dtype of the ufunc's result."""
+    dtype = ufunc(*map(_sample, operands)).dtype
+    return [x.astype(dtype) if hasattr(x, "dtype") else np.asarray(x, dtype)[()] for x in operands]
+
+
+def _sample(x):
+    """A 1 of the type of an operand; of a Python number's if it adapts to its partners."""
+    kind = type_of(x)
+    one = np.ones((), kind.dtype)
+    return one.item() if kind.weak else one
 
 
 def heaviside(x, h):
     """0 below zero, `h` at zero, 1 above; NaN at NaN."""
     require_real("heaviside", x, h)
-    x, h = _of_one_dtype(x, h)
+    x, h = _in_one_dtype(np.heaviside, x, h)
     return where(equal(x, 0.0), h, where(isnan(x), x, greater(x, 0.0)))
 
 
 def modf(x):
     """Fraction and whole part, both with the sign of x."""
+    x = floats(x)
     whole = trunc(x)
     return where(isfinite(x), x - whole, 0.0 * sign(x)), whole
 
@@ -139,10 +160,22 @@ def fix(x):
 
 def around(x, decimals=0):
     """Rounded to even in the last place kept; the slope is 0 wherever there is one."""
+    if x.dtype.kind in "iu":
+        return _around_whole(x, decimals)
+    if x.dtype.kind == "b" and decimals:
+        raise DTypeError(f"round: truth values have no decimals{at_line()}")
     if not decimals:
         return rint(x)
     scale = 10.0 ** abs(decimals)
     return rint(x * scale) / scale if decimals > 0 else rint(x / scale) * scale
+
+
+def _around_whole(x, decimals):
+    """Integers stay as they are, but for places before the point."""
+    if decimals >= 0:
+        return x
+    scale = 10.0 ** -decimals
+    return (rint(x / scale) * scale).astype(x.dtype)
 
 
 def sinc(x):
@@ -166,7 +199,8 @@ def _sinc_series(t):
 
 
 def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether |a - b| <= atol + rtol |b|, entry by entry."""
+    """Whether |a - b| <= atol + rtol |b|, entry by entry; differences of floats, as NumPy's."""
+    b = b.astype(np.result_type(b.dtype, 1.0))
     finite = logical_and(isfinite(a), isfinite(b))
     near = logical_and(absolute(a - b) <= atol + rtol * absolute(b), finite)
     same = equal(a, b)
@@ -178,7 +212,7 @@ def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
 UFUNC_RULES = {
     np.exp2: exp2, np.deg2rad: deg2rad, np.radians: deg2rad, np.rad2deg: rad2deg,
     np.degrees: rad2deg, np.fmax: fmax, np.fmin: fmin, np.heaviside: heaviside, np.modf: modf,
-    np.frexp: frexp,
+    np.frexp: frexp, np.fabs: fabs,
 }
 """The ufuncs that are compositions."""
 

@@ -199,11 +199,15 @@ def _unary(primitive, op=None):
 def _power(self, other):
     if type(other) is int or isinstance(other, float) and abs(other) < 65 and other == int(other):
         return _integer_power(self, int(other), other)
+    if type(other) is float and other == 0.5 and self.dtype.kind in "fc":
+        return _root(self)
     other = _beside(other, self)
     return other if other is NotImplemented else bind(elementwise.power, (self, other), {})
 
 
 def _integer_power(self, n, exponent):
+    if type(exponent) is int and n == 2 and self.dtype.kind == "b":
+        return self.astype(np.int8)  # NumPy's square of truth values
     if self.dtype.kind not in "fc" or not -64 <= n <= 64:
         return bind(elementwise.power, (self, exponent), {})
     if n == 2:
@@ -212,6 +216,7 @@ def _integer_power(self, n, exponent):
 
 
 _square = _unary(elementwise.square, np.square)
+_root = _unary(elementwise.sqrt)
 _negative = _unary(elementwise.negative, operator.neg)
 
 

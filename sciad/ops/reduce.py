@@ -1,6 +1,7 @@
 """Reductions over axes."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from sciad.core.graph import Type
 from sciad.core.patterns import reduced, running
 from sciad.core.reverse import LARGE, RULE
 from sciad.core.rules import Constant, Linear, Primitive, Tools
+from sciad.ops.elementwise import maximum
 
 
 def axes_of(axis, ndim: int, name: str) -> tuple[int, ...]:
@@ -26,6 +28,13 @@ def axes_of(axis, ndim: int, name: str) -> tuple[int, ...]:
     if len(unique) != len(axes):
         raise ArgumentError(f"{name}: an axis stands twice in {axis}{at_line()}")
     return unique
+
+
+def one_axis(axis, ndim: int, name: str) -> int:
+    """The axis of an operation along one, as a non-negative number."""
+    if isinstance(axis, (tuple, list)):
+        raise ArgumentError(f"{name}: axis={axis!r} must be one number{at_line()}")
+    return axes_of(axis, ndim, name)[0]
 
 
 def ordered_axes(axis, ndim: int, name: str) -> tuple[int, ...]:
@@ -47,8 +56,14 @@ def spread(g, shape, axes):
     return Tools.broadcast_to(g.reshape(_kept(shape, axes)), shape)
 
 
+@lru_cache(maxsize=64)
 def _sum_dtype(dtype):
     return np.sum(np.ones(1, dtype)).dtype
+
+
+def widened(x):
+    """Integers and truth values in the integers that NumPy adds and multiplies them in."""
+    return x.astype(_sum_dtype(x.dtype)) if x.dtype.kind in "biu" else x
 
 
 sum_p = Linear("sum", lambda x, axes: np.sum(x, axes),
@@ -127,22 +142,38 @@ def min_(x, axis=None, keepdims=False):
     return _extremum(min_p, x, axis, keepdims)
 
 
+def mean_dtype(dtype):
+    """The dtype in which a mean adds up: whole numbers as floats, half precision in single."""
+    if dtype.kind in "biu":
+        return np.dtype(np.float64)
+    return np.dtype(np.float32) if dtype.char == "e" else dtype
+
+
+def count_along(x, axis, name: str) -> int:
+    """How many entries each entry of the result is made of."""
+    return math.prod(x.shape[a] for a in axes_of(axis, len(x.shape), name))
+
+
 def mean(x, axis=None, keepdims=False):
-    axes = axes_of(axis, len(x.shape), "mean")
-    count = 1
-    for a in axes:
-        count *= x.shape[a]
-    return sum_(x, axis, keepdims) / count
+    count, dtype = count_along(x, axis, "mean"), x.dtype
+    wide = mean_dtype(dtype)
+    if wide == dtype:
+        return sum_(x, axis, keepdims) / count
+    out = sum_(x.astype(wide), axis, keepdims) / count
+    return out.astype(dtype) if dtype.kind == "f" else out
+
+
+def freedom(count, ddof):
+    """Degrees of freedom, of which there are never less than none."""
+    left = count - ddof
+    return max(left, 0) if isinstance(left, (int, float)) else maximum(left, 0)
 
 
 def var(x, axis=None, ddof=0, keepdims=False):
-    axes = axes_of(axis, len(x.shape), "var")
-    count = 1
-    for a in axes:
-        count *= x.shape[a]
+    count = count_along(x, axis, "var")
     centred = x - mean(x, axis, keepdims=True)
     squares = abs(centred) ** 2 if x.dtype.kind == "c" else centred * centred
-    return sum_(squares, axis, keepdims) / (count - ddof)
+    return sum_(squares, axis, keepdims) / freedom(count, ddof)
 
 
 def std(x, axis=None, ddof=0, keepdims=False):
@@ -179,7 +210,7 @@ def _arg_extremum(primitive, x, axis, keepdims):
     if axis is None:
         x, axis = x.reshape(-1), 0
     else:
-        (axis,) = axes_of(axis, len(shape), primitive.name)
+        axis = one_axis(axis, len(shape), primitive.name)
         kept = _kept(shape, (axis,))
     out = primitive(x, axis=axis)
     return out.reshape(kept) if keepdims else out
@@ -198,8 +229,8 @@ def argmin(x, axis=None, keepdims=False):
 
 def prod(x, axis=None, keepdims=False):
     """Products by halves: log n multiplications of arrays, whose derivative is right at zeros."""
-    axes = axes_of(axis, len(x.shape), "prod")
-    kept, out = _kept(x.shape, axes), x
+    axes, factors = axes_of(axis, len(x.shape), "prod"), widened(x)
+    kept, out = _kept(x.shape, axes), factors
     for a in axes:
         out = _prod_along(out, a)
     if out is x:
@@ -234,5 +265,5 @@ cumsum_p = Linear("cumsum", lambda x, axis: np.cumsum(x, axis),
 def cumsum(x, axis=None):
     if axis is None:
         x, axis = x.reshape(-1), 0
-    (axis,) = axes_of(axis, len(x.shape), "cumsum")
+    axis = one_axis(axis, len(x.shape), "cumsum")
     return cumsum_p(x, axis=axis)

@@ -16,9 +16,18 @@ from sciad.core.patterns import running
 from sciad.core.primitive import Primitive
 from sciad.core.rules import is_complex
 from sciad.ops.elementwise import conj, exp, isfinite, log, maximum, minimum, multiply, where
-from sciad.ops.functions import require_real
+from sciad.ops.functions import floats, require_real
 from sciad.ops.indexing import read
-from sciad.ops.reduce import _kept, _reversed, axes_of, cumsum_p, max_, sum_
+from sciad.ops.reduce import (
+    _kept,
+    _reversed,
+    axes_of,
+    cumsum_p,
+    max_,
+    one_axis,
+    sum_,
+    widened,
+)
 from sciad.ops.shape import concatenate, normalize_axis, reshape
 
 
@@ -61,7 +70,7 @@ cumprod_p = Cumprod()
 def cumprod(x, axis=None):
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
-    axis = normalize_axis(axis, len(x.shape), "cumprod")
+    axis, x = one_axis(axis, len(x.shape), "cumprod"), widened(x)
     if x.dtype.kind in "fc" and not (isinstance(x, Array) and not has_data(x)) \
             and _divisible(plain(x), axis):
         return cumprod_p(x, axis=axis)
@@ -87,6 +96,7 @@ def cummin(x, axis=None):
 def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))), shifted by the largest entry so that nothing overflows."""
     require_real("logaddexp.reduce", x)
+    x = floats(x)
     axes = axes_of(axis, len(x.shape), "logaddexp.reduce")
     shape = tuple(n for k, n in enumerate(x.shape) if k not in axes)
     if not all(x.shape[k] for k in axes):
