@@ -52,6 +52,8 @@ class Call:
         Whether Python's integers count by value; another thread may learn so meanwhile.
     by_value : frozenset of int
         The captured leaves that count by value; `constants` tells what they are.
+    long : bool
+        Whether an argument is an integer of more than 64 bits.
     touched : set
         The leaves, arrays of the caller's, that the function has written into when it ran.
     writes : list
@@ -77,7 +79,7 @@ class Call:
         for k in by_value:
             self._count(k, kinds)
         for k, x in enumerate(given):
-            if isinstance(x, STATIC) or static_ints and isinstance(x, INTEGERS):
+            if isinstance(x, STATIC) or static_ints and isinstance(x, INTEGERS) or _is_long(x):
                 self.fixed[k] = x
                 kinds.append((type(x), x))
             elif type(x) is Static:
@@ -96,6 +98,7 @@ class Call:
         self.hit = False
         self.reason = ""
         self.error: Exception | None = None
+        self.long = any(map(_is_long, given))
         self.touched: set[int] = set()
         self.writes: list[int] = []
 
@@ -159,6 +162,11 @@ def _require(unchanged: bool) -> None:
     if not unchanged:
         raise RecordError("the function is not pure: it changes what it reaches outside "
                           "itself (a list, an array, a counter)")
+
+
+def _is_long(x: Any) -> bool:
+    """Whether it is an integer of Python's of more than 64 bits."""
+    return type(x) is int and not -2**63 <= x < 2**63
 
 
 def _leaf(x: Any) -> Any:

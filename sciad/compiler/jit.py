@@ -361,7 +361,8 @@ class Jitted:
             found = self._asked_for(error, call)
             if found is not None:
                 pass
-            elif not call.static_ints and any(isinstance(x, INTEGERS) for x in call.leaves):
+            elif not call.static_ints and not call.long and any(
+                    isinstance(x, INTEGERS) for x in call.leaves):
                 found = _INTS_ARE_STATIC
             elif self.strict:
                 raise

@@ -48,6 +48,12 @@ class BoundsError(SciadError, IndexError):
     eager_knows_more = True
 
 
+class IntegerError(SciadError, ArithmeticError):
+    """Compiled code meets what Python's integers can do and those of 64 bits cannot."""
+
+    eager_knows_more = True
+
+
 class UntoldError(RecordError):
     """A branch raises, and the exception tells a value: compiled code cannot make it. A call that
     comes to this branch is repeated eagerly."""

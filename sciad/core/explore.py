@@ -91,7 +91,7 @@ class Explorer:
     def __init__(self, integers=(), repeats=False):
         self.root = Path()
         self.countable: set[Var] = set(integers)
-        self.repeats = repeats
+        self.repeats, self.guards = repeats, False
         self.needs = Needs()
         self.known: dict[Any, Question] = {}
         self.refused: set[tuple[Path, Question]] = set()

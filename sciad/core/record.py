@@ -22,7 +22,7 @@ from sciad.core.numbers import Numbers
 from sciad.core.object_arrays import Streak, refuse_entrywise
 from sciad.core.paths import Path, census
 from sciad.core.primitive import Interpreter, Primitive, active, pack
-from sciad.core.structure import structured
+from sciad.core.structure import Control, structured
 
 
 class Recorder(Interpreter):
@@ -38,6 +38,12 @@ class Recorder(Interpreter):
         self.made: dict[Var, tuple[Primitive, tuple[Atom, ...], dict]] = {}
 
     def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
+        if self.explorer.guards:
+            self.explorer.guards = False  # those of the guards themselves need none
+            try:
+                args = Control.guard(primitive, args, params)
+            finally:
+                self.explorer.guards = True
         inputs = tuple(map(self.atom, args))
         outs = self.explorer.step(primitive, inputs, params)
         self.latest = primitive.name
@@ -57,7 +63,7 @@ class Recorder(Interpreter):
                               f"{at_line()}; without jit it computes the same")
         if type(x) is np.ndarray and (x.flags.writeable or x.base is not None):
             x = x.copy("K")
-        return Literal(x)
+        return _literal(x)
 
     def truth(self, x: Array) -> bool:
         if x._value.size != 1:
@@ -130,7 +136,8 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
 
     With `verify` the function runs once more, and must do the same again (`RecordError`).
     A branch on nothing but the arguments numbered in `integers` is refused (`RecordError`): such
-    an argument had better count by value than have every recursion on it explored.
+    an argument had better count by value than have every recursion on it explored. Those of them
+    that are Python's are guarded (`sciad.ops.python_integers`).
     `repeats` tells that a call which ends in an `UntoldError` will be repeated eagerly, so that a
     branch may end so; by default what the recording around this one says.
     """
@@ -139,6 +146,7 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
         outer = _innermost()
         repeats = outer is not None and outer.explorer.repeats
     explorer = Explorer([inputs[k] for k in integers], repeats)
+    explorer.guards = any(types[k].weak for k in integers)
 
     def run() -> tuple[list[Atom], Any]:
         with Recorder(explorer) as recorder:
@@ -208,9 +216,16 @@ def _result(recorder: Recorder, leaf: Any) -> Atom:
         live = unwrap_plain(leaf)
         return recorder.atom(live) if isinstance(live, Array) else Literal(live)
     if isinstance(leaf, (int, float, complex, np.ndarray, np.generic)):
-        return Literal(leaf)
+        return _literal(leaf)
     raise RecordError(f"a recorded function returned a {type(leaf).__name__}; only numbers, "
                       "arrays, texts and containers of them can be recorded")
+
+
+def _literal(x: Any) -> Literal:
+    if type(x) is int and not -2**63 <= x < 2**63:
+        raise RecordError(f"an integer of {x.bit_length()} bits is more than compiled code can "
+                          f"hold{at_line()}; without jit, or as a float, it is what it is")
+    return Literal(x)
 
 
 def _common_structure(root: Path) -> Any:

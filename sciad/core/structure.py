@@ -26,12 +26,13 @@ END = "end"
 
 
 class Control:
-    """The structured primitives, provided by `sciad.ops.control`, and what simplifies a graph,
-    provided by `sciad.compiler.passes`."""
+    """The structured primitives, provided by `sciad.ops.control`, what guards Python's integers,
+    by `sciad.ops.python_integers`, and what simplifies a graph, by `sciad.compiler.passes`."""
 
     cond: Callable
     fail: Callable
     astype: Callable
+    guard: Callable
     simplify: Callable = staticmethod(lambda graph: graph)
 
 

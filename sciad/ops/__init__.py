@@ -3,8 +3,8 @@
 Importing this package gives `sciad.core.array.Array` its operators.
 """
 
-from sciad.ops import control, create, device, factor, operators
+from sciad.ops import control, create, device, factor, operators, python_integers
 
 operators.install()
 
-__all__ = ["control", "create", "device", "factor", "operators"]
+__all__ = ["control", "create", "device", "factor", "operators", "python_integers"]
