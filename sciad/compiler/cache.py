@@ -1,8 +1,9 @@
 """Machine code kept between processes: one small file per object, named by what made it.
 
 Entries are written to a temporary file and moved into place, so that readers and concurrent
-writers only ever see whole ones; each carries its own digest, and one that does not match is
-thrown away.  The folder's size is bounded; the entries least recently used go first.
+writers only ever see whole ones; each carries a digest of its name and content, and one that does
+not match is thrown away.  The folder's size is bounded; the entries least recently used go first, a tenth of the
+bound at a time, so that a full folder is not looked through at each write.
 """
 
 import hashlib
@@ -18,7 +19,11 @@ MAX_BYTES = 256 * 2**20
 _DIGEST = 32
 _STALE = 3600.0
 """Seconds after which a temporary file is what a killed writer left."""
-_writes = 0
+_LOOK_AGAIN = 64
+"""Writes after which a process looks how much the others have written."""
+_ROOM = 0.9
+_known: dict[Path, tuple[int, int]] = {}
+"""Of each folder: the bytes in it as far as this process knows, and its writes since it looked."""
 _limit: int | None = None
 
 
@@ -51,6 +56,7 @@ def limit(most: int | None = None) -> int:
             raise ArgumentError(f"cache.limit({most}): a number of bytes, 0 to keep nothing")
         _limit = int(most)
         shrink(folder(), _limit)
+        _known.pop(folder(), None)
     if _limit is not None:
         return _limit
     text = os.environ.get("SCIAD_CACHE_BYTES", "")
@@ -78,19 +84,20 @@ def read(name: str) -> bytes | None:
     except OSError:
         return None
     digest, data = content[:_DIGEST], content[_DIGEST:]
+    whole = _digest(name, data) == digest
     try:
-        if hashlib.sha256(data).digest() == digest:
-            os.utime(path)
-            return data
-        path.unlink(missing_ok=True)
+        os.utime(path) if whole else path.unlink(missing_ok=True)
     except OSError:  # a folder that is read only
-        return data if hashlib.sha256(data).digest() == digest else None
-    return None
+        pass
+    return data if whole else None
+
+
+def _digest(name: str, data: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\0" + data).digest()
 
 
 def write(name: str, data: bytes) -> None:
     """Keep an entry.  A folder that cannot be written to only means that nothing is kept."""
-    global _writes
     home, most = folder(), limit()
     if not most:
         return
@@ -99,16 +106,25 @@ def write(name: str, data: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=home, prefix="sciad-", suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(data).digest() + data)
+                file.write(_digest(name, data) + data)
             os.replace(temporary, home / f"{name}.o")
         except BaseException:
             os.unlink(temporary)
             raise
-        _writes += 1
-        if _writes % 64 == 1:
-            shrink(home, most)
+        _bound(home, most, _DIGEST + len(data))
     except OSError:
         return
+
+
+def _bound(home: Path, most: int, new: int) -> None:
+    """Keep the folder within its bound after a write of so many bytes."""
+    taken, writes = _known.get(home, (0, _LOOK_AGAIN))
+    taken, writes = taken + new, writes + 1
+    if writes > _LOOK_AGAIN:
+        taken, writes = shrink(home, most), 0
+    if taken > most:
+        taken, writes = shrink(home, int(_ROOM * most)), 0
+    _known[home] = taken, writes
 
 
 def _entries(home: Path) -> list[tuple[float, int, str]]:
@@ -124,9 +140,9 @@ def _entries(home: Path) -> list[tuple[float, int, str]]:
     return sorted(found)
 
 
-def shrink(home: Path, most: int = MAX_BYTES) -> None:
+def shrink(home: Path, most: int = MAX_BYTES) -> int:
     """Remove the entries least recently used until the folder is below ``most`` bytes, and what
-    killed writers left."""
+    killed writers left; gives the bytes that remain."""
     entries = _entries(home)
     total = sum(size for _, size, _ in entries)
     old = time.time() - _STALE
@@ -134,9 +150,11 @@ def shrink(home: Path, most: int = MAX_BYTES) -> None:
         if total > most or path.endswith(".tmp") and used < old:
             Path(path).unlink(missing_ok=True)
             total -= size
+    return total
 
 
 def clear() -> None:
     """Remove every entry; what is in memory goes on."""
     for _, _, path in _entries(folder()):
         Path(path).unlink(missing_ok=True)
+    _known.pop(folder(), None)

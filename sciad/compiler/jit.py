@@ -11,7 +11,6 @@ import functools
 import sys
 import types
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -33,6 +32,7 @@ from sciad.compiler.environment import SEEN_THROUGH, Environment
 from sciad.compiler.long_programs import LongProgramWarning, complaint
 from sciad.compiler.nested import Inlined
 from sciad.compiler.orders import Orders
+from sciad.compiler.recent import Recent
 from sciad.compiler.recompiling import Histories, RecompilationWarning
 from sciad.compiler.reports import Report, Stages
 from sciad.compiler.saved import save
@@ -130,7 +130,7 @@ def jit(f: Callable | None = None, *, static_argnames: str | Iterable[str] = (),
     return Jitted(f, names, strict, options)
 
 
-_recordings = Recordings(most=1024)
+_recordings = Recordings(most=512)
 
 
 class _State:
@@ -138,7 +138,7 @@ class _State:
 
     def __init__(self, f: Callable):
         self.hits = 0
-        self.known: OrderedDict[Any, Specialisation] = OrderedDict()
+        self.known = Recent(_MOST_KNOWN)
         self.recorded: set[Any] = set()
         self.refused: dict[Any, str] = {}
         self.warned: set[str] = set()
@@ -158,10 +158,10 @@ class Jitted:
         self.strict = strict
         self.options = options
         self._state = state or _State(f)
-        self._fast: tuple[Environment | None, dict[tuple, Specialisation]] = (None, {})
+        self._fast: tuple[Environment | None, Recent] = (None, Recent(_MOST_KNOWN))
 
     @property
-    def _known(self) -> OrderedDict[Any, Specialisation]:
+    def _known(self) -> Recent:
         return self._state.known
 
     @property
@@ -213,7 +213,7 @@ class Jitted:
         """Record again, with more room for what a loop or a solve stores."""
         self._state.capacity *= _GROWTH
         self._known.clear()
-        self._fast = (None, {})
+        self._fast = (None, Recent(_MOST_KNOWN))
         return self(*args, **kwargs)
 
     def _repeated(self, found, args, kwargs, error: Exception | None = None):
@@ -270,12 +270,12 @@ class Jitted:
         """Let later calls with arguments of this kind take the fast path."""
         environment, table = self._fast
         if environment is not call.environment:
-            self._fast = call.environment, (table := {})
+            self._fast = call.environment, (table := Recent(_MOST_KNOWN))
         key = tuple([quick_signature(x) for x in args])
         if any(type(call.leaves[k]) is np.ndarray for k in call.by_value):
             return  # its content may change at any time
         if not kwargs and None not in key and not self.static_argnames and call.found.plain:
-            table[key] = call.found
+            table.add(key, call.found)
 
     # --- finding the specialisation ------------------------------------------------------------
 
@@ -317,9 +317,9 @@ class Jitted:
     def _adopt(self, call, found):
         call.found = found
         if call.key not in self._known:
-            self._known[call.key] = found
-            if len(self._known) > _MOST_KNOWN:
-                self._known.popitem(last=False)
+            self._known.add(call.key, found)
+            if len(self._state.recorded) > 2 * _MOST_KNOWN:
+                self._state.recorded.intersection_update(self._known)
         if found.reason and found.available:
             if self.strict:
                 raise Unsupported(found.reason)

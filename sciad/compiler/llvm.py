@@ -220,16 +220,25 @@ class Library:
         name = cache.key(text, machine.signature)
         data = cache.read(name)
         seconds["read"] = time.perf_counter() - start
-        self.cached = data is not None
-        if data is None:
+        self._tracker = None if data is None else self._linked(machine, data)
+        self.cached = self._tracker is not None
+        if self._tracker is None:
             data = self._compile(machine)
             cache.write(name, data)
+            self._tracker = self._linked(machine, data)
+        if self._tracker is None:
+            raise CompileError("LLVM cannot link a module of sciad's") from self._fault
+
+    def _linked(self, machine: _Machine, data: bytes):
+        """LLVM's tracker of the object; None where it is none that can be linked."""
         start = time.perf_counter()
         try:
-            self._tracker = machine.link(data, exports, imports)
+            return machine.link(data, self.exports, self.imports)
         except RuntimeError as error:
-            raise CompileError(f"LLVM cannot link a module of sciad's: {error}") from error
-        seconds["link"] = time.perf_counter() - start
+            self._fault = error
+            return None
+        finally:
+            self.seconds["link"] = time.perf_counter() - start
 
     def object(self) -> bytes:
         """The object file."""

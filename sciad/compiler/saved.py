@@ -227,13 +227,13 @@ def _restored(signature: dict, reader: Reader, archive, name: str, native: bool)
 
 
 def _kernel(graph: Graph, code: dict, reader: Reader, archive) -> Native | None:
-    """The kernel of an object file; None where a function that it calls is not to be had here."""
+    """The kernel of an object file; None where it, or a function that it calls, does not load."""
     function, params, results, nogil = code["entry"]
     entry = llvm.Entry(function, tuple(params), tuple(results), nogil)
     try:
         library = llvm.Linked(archive.read(f"code/{code['number']}.o"), code["exports"],
                               code["imports"])
-    except MissingSymbol:
+    except (MissingSymbol, llvm.CompileError):
         return None
     kernel = Native(graph)
     kernel.adopt(library.function(entry), reader.values(code["constants"]),

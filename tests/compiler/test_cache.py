@@ -4,12 +4,16 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
 
 import sciad
 from sciad.compiler import cache, llvm
+from sciad.compiler import jit as jitting
+from sciad.compiler.recent import Recent
+from sciad.compiler.recompiling import RecompilationWarning
 from sciad.core.errors import ArgumentError
 
 native = pytest.mark.skipif(not llvm.available(), reason="no native code here")
@@ -62,11 +66,11 @@ def test_the_machine_is_part_of_what_compiled_code_is_known_by():
 
 
 def test_the_limit(home, monkeypatch):
-    monkeypatch.setenv("SCIAD_CACHE_BYTES", "5000")
-    assert sciad.cache.limit() == 5000
-    for k in range(8):
+    for k in range(4):
         cache.write(f"e{k}", bytes(1000))
         os.utime(home / f"e{k}.o", (k, k))
+    monkeypatch.setenv("SCIAD_CACHE_BYTES", "5000")
+    assert sciad.cache.limit() == 5000
     assert cache.read("e0") is not None  # used: now the youngest
     assert sciad.cache.limit(3500) == 3500
     assert sciad.cache.size() <= 3500
@@ -76,6 +80,71 @@ def test_the_limit(home, monkeypatch):
     assert sciad.cache.size() == 0
     with pytest.raises(ArgumentError, match="bytes"):
         sciad.cache.limit(-1)
+
+
+def test_the_limit_holds_after_each_write(home, monkeypatch):
+    monkeypatch.setenv("SCIAD_CACHE_BYTES", "20000")
+    for k in range(50):
+        cache.write(f"e{k}", bytes(500 + 30 * k))
+        os.utime(home / f"e{k}.o", (k, k))
+        assert sciad.cache.size() <= 20000
+    kept = sorted(int(path.stem[1:]) for path in home.glob("*.o"))
+    assert kept == list(range(kept[0], 50)) and len(kept) > 7
+    cache.write("large", bytes(30000))
+    assert sciad.cache.size() <= 20000
+
+
+def test_a_full_folder_is_not_looked_through_at_each_write(home, monkeypatch):
+    monkeypatch.setenv("SCIAD_CACHE_BYTES", "200000")
+    looks, entries = [], cache._entries
+    monkeypatch.setattr(cache, "_entries", lambda home: looks.append(1) or entries(home))
+    for k in range(300):
+        cache.write(f"e{k}", bytes(1000))
+    assert len(looks) < 20
+
+
+def test_what_others_write_is_noticed(home, monkeypatch):
+    monkeypatch.setenv("SCIAD_CACHE_BYTES", "50000")
+    cache.write("first", bytes(10))
+    for k in range(100):
+        (home / f"other{k}.o").write_bytes(bytes(1000))
+    for k in range(66):
+        cache.write(f"small{k}", bytes(10))
+    assert sciad.cache.size() <= 50000
+
+
+@native
+@pytest.mark.parametrize("content", ["noise", "another function"])
+def test_an_entry_that_cannot_be_linked_is_compiled_anew(home, content):
+    want = run(CODE, home)
+    before = {path.stem: path.read_bytes() for path in home.glob("*.o")}
+    data = bytes(range(256)) * 8 if content == "noise" else machine_code()
+    for name in before:
+        cache.write(name, data)
+    assert run(CODE, home) == want
+    assert {name: (home / f"{name}.o").read_bytes() for name in before} == before
+
+
+def machine_code():
+    """An object file without the functions that are looked for."""
+    def other(x):
+        return np.sin(x) * 77.5
+
+    f = sciad.jit(other)
+    f(0.5)
+    (found,) = f._known.values()
+    return found.kernel.library.object()
+
+
+@native
+def test_an_entry_under_another_name_is_compiled_anew(home):
+    want = run(CODE, home)
+    names = [path.name for path in home.glob("*.o")]
+    run(CODE.replace("0.123987", "77.5"), home)
+    new = next(path for path in home.glob("*.o") if path.name not in names)
+    for name in names:
+        (home / name).write_bytes(new.read_bytes())
+    assert run(CODE, home) == want
 
 
 def test_what_killed_writers_left_goes(home):
@@ -197,3 +266,34 @@ def test_recordings_in_memory_are_bounded():
         recordings.put(k, str(k))
         assert recordings.get(2) == ("2" if k >= 2 else None)
     assert list(recordings.found) == [3, 4, 2]
+
+
+class Counted:
+    def __init__(self):
+        self.calls = 1
+
+
+def test_of_what_is_called_the_least_recent_goes():
+    table, hot = Recent(4), Counted()
+    table.add("hot", hot)
+    for k in range(20):
+        table.add(k, Counted())
+        hot.calls += 1
+        assert len(table) <= 4 and table.looked.keys() == table.keys()
+    assert "hot" in table and 19 in table and 0 not in table
+    table.clear()
+    assert not table and not table.looked
+
+
+@native
+def test_a_function_of_many_shapes_remembers_some(monkeypatch):
+    monkeypatch.setattr(jitting, "_MOST_KNOWN", 4)
+    f = sciad.jit(lambda x: np.sum(x * 1.25), strict=True)
+    hot = np.ones(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecompilationWarning)
+        for n in range(2, 14):
+            assert f(hot) == 1.25 and f(np.ones(n)) == f(np.ones(n)) == 1.25 * n
+            assert len(f._known) <= 4 and len(f._fast[1]) <= 4 and len(f._state.recorded) <= 9
+    calls = f.hits
+    assert f(hot) == 1.25 and f.hits == calls + 1 and f(np.ones(2)) == 2.5
