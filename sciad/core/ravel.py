@@ -30,7 +30,7 @@ def ravel(params: Any) -> tuple[Any, Callable]:
         Of the dtype that NumPy finds for all entries together.
     unravel : callable
         Takes a vector of n entries, gives a container like `params`, with its shapes and dtypes
-        (a Python number comes back in the dtype of the vector).
+        (a Python number comes back in the precision of the vector).
 
     Raises
     ------
@@ -53,7 +53,7 @@ def ravel(params: Any) -> tuple[Any, Callable]:
     leaves, structure = tree.flatten(params)
     arrays = [differentiable(x, "ravel") for x in leaves]
     dtype = _common(leaves, arrays)
-    kinds = [(type_of(a).shape, dtype if _weak(x) else type_of(a).dtype)
+    kinds = [(type_of(a).shape, _in_kind_of(x, dtype) if _weak(x) else type_of(a).dtype)
              for x, a in zip(leaves, arrays, strict=True)]
     flat = [_cast(a.reshape(-1), dtype) for a in arrays]
     vector = finish(Tools.concatenate(flat, 0)) if flat else np.zeros(0, dtype)
@@ -75,6 +75,11 @@ def ravel(params: Any) -> tuple[Any, Callable]:
 def _weak(x) -> bool:
     """Whether `x` is a Python number, which adapts to the dtype of its partners."""
     return type(x) in (int, float, complex)
+
+
+def _in_kind_of(x, dtype):
+    """The dtype in which a Python number comes back."""
+    return dtype if type(x) is complex else np.empty(0, dtype).real.dtype
 
 
 def _common(leaves, arrays):

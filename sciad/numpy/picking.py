@@ -10,7 +10,7 @@ from sciad.core.primitive import refused
 from sciad.numpy.dispatch import as_array, implements
 from sciad.numpy.selection import _branch
 from sciad.ops import elementwise as e
-from sciad.ops import sorting, views
+from sciad.ops import overlap, sorting, views
 from sciad.ops.indexing import read
 from sciad.ops.shape import (
     broadcast_to,
@@ -88,7 +88,10 @@ def place(arr, mask, vals):
     """The first entries of `vals` go where the mask holds, again and again."""
     _writable(arr, "place")
     found = np.nonzero(plain(as_array(mask), "the mask of np.place"))
-    vals = reshape(as_array(vals), (-1,))
+    vals = as_array(vals)
+    if overlap.lies_together(arr) and overlap.lies_together(vals):
+        vals = overlap.entry_by_entry(arr, np.ravel_multi_index(found, arr.shape), vals)
+    vals = reshape(vals, (-1,))
     views.write(arr, found, read(vals, np.arange(found[0].size) % vals.shape[0]))
 
 

@@ -87,13 +87,13 @@ def roots(p):
         return np.array([])
     first, last = int(found[0]), int(found[-1])
     q, degree = read(p, slice(first, last + 1)), last - first
-    zeros = np.zeros(p.shape[0] - 1 - last)
+    count = p.shape[0] - 1 - last
     if not degree:
-        return zeros
+        return np.zeros(count)
     top = reshape(-read(q, slice(1, None)) / read(q, 0), (1, degree))
-    companion = concatenate([top, np.eye(degree - 1, degree)], 0)
+    companion = concatenate([top, np.eye(degree - 1, degree, dtype=top.dtype)], 0)
     found = np.linalg.eigvals(companion)
-    return concatenate([found, zeros], 0) if zeros.size else found
+    return concatenate([found, np.zeros(count, found.dtype)], 0) if count else found
 
 
 @implements(np.polydiv)

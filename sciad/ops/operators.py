@@ -510,7 +510,7 @@ def _install_methods():
     Array.conj = Array.conjugate = lambda self: (
         bind(e.conj, (self,), {}) if self.dtype.kind == "c" else self)
     Array.T = property(lambda self: axes_view(self))
-    Array.flat = property(views.Flat, lambda self, v: views.Flat(self).__setitem__(Ellipsis, v))
+    Array.flat = property(views.Flat, lambda self, v: views.Flat(self).fill(v))
     Array.real = property(lambda self: _part(self, "real")
                           if self.dtype.kind == "c" else self, _set_real)
     Array.imag = property(lambda self: _part(self, "imag")

@@ -16,7 +16,7 @@ from sciad.core.array import MIRRORS, WINDOWS, Array, current, plain
 from sciad.core.errors import ArgumentError, RecordError, at_line
 from sciad.core.primitive import refused
 from sciad.core.rules import Tools
-from sciad.ops import elementwise, indexing, layout, shape, windows
+from sciad.ops import elementwise, indexing, layout, overlap, shape, windows
 from sciad.ops.runs import has_recorded, without
 
 
@@ -220,9 +220,18 @@ class Flat:
         """A value too short is repeated, as NumPy does."""
         places = np.arange(self.x.size)[index]
         v = v if isinstance(v, Array) else np.asarray(v)
-        if v.size not in (1, places.size) or len(v.shape) > 1:
+        given, v = v, overlap.entry_by_entry(self.x, places, v)
+        if v is given and (v.size not in (1, places.size) or len(v.shape) > 1):
             v = np.resize(v, places.size)
         write(self.x, np.unravel_index(places, self.x.shape), v)
+
+    def fill(self, v):
+        """``x.flat = v``; NumPy copies a `v` with gaps where `x` lies columns first."""
+        x = self.x
+        together = next(layout.in_memory(x)).flags.f_contiguous
+        if isinstance(v, Array) and together and not next(layout.in_memory(v)).flags.f_contiguous:
+            v = v.copy()
+        self[...] = v
 
     def copy(self):
         return self.x.reshape(-1).copy()

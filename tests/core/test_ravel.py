@@ -53,3 +53,14 @@ def test_errors():
     for bad in (np.arange(3), "text", True):
         with pytest.raises(DTypeError, match="ravel"):
             sciad.ravel([bad])
+
+
+def test_a_real_number_beside_complex_ones_comes_back_real():
+    vector, unravel = sciad.ravel({"r": 1.5, "c": 1j * np.ones(2), "z": 2j})
+    back = unravel(vector)
+    assert vector.dtype == np.complex128 and back["z"] == 2j
+    assert back["r"].dtype == np.float64 and back["r"] == 1.5
+    assert sciad.ravel({"r": 1.5, "c": np.ones(2, np.complex64)})[1](
+        np.ones(3, np.complex64))["r"].dtype == np.float32
+    with pytest.raises(ArgumentError, match="imaginary part"):
+        unravel(vector + 1j)

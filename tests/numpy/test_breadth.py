@@ -295,3 +295,28 @@ def test_cumulative_trapezoid_is_scipys(keywords):
     else:
         expected = cumulative_trapezoid(y, **keywords)
     np.testing.assert_allclose(snp.cumulative_trapezoid(y, **keywords), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("coefficients", [[1.0, 2.0, 3.0], [1.0, -3.0, 2.0],
+                                          [0.0, 1.0, 2.0, 3.0, 0.0]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_roots_keep_their_precision(coefficients, dtype):
+    p = np.array(coefficients, dtype)
+    got, expected = sciad.vjp(np.roots, p)[0], np.roots(p)
+    assert got.dtype.char.lower() == expected.dtype.char.lower()
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_meshgrid_without_copies_sees_writes():
+    def f(x):
+        a = snp.array(x)
+        rows, columns = np.meshgrid(a, a * 2, copy=False, sparse=True)
+        rows *= 3.0
+        grid = np.meshgrid(a, a, copy=False)
+        copies = np.meshgrid(a, a)
+        a[0] = 7.0
+        return np.sum(a * a) + np.sum(grid[0] * grid[1] * copies[0]) + np.sum(columns)
+
+    x = X[:3].copy()
+    np.testing.assert_allclose(sciad.value_and_grad(f)(x)[0], f(x.copy()))
+    sciad.check_grads(f, (x,))
