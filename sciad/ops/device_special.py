@@ -1,8 +1,8 @@
 """Device forms of special functions that CuPy lacks, composed of those it has.
 
 Bessel functions of whole order come from those of order 0 and 1: upwards where that is stable,
-else by the power series; orthogonal polynomials of whole degree by their three terms. Other orders
-and degrees raise and name the function.
+else by the power series; orthogonal polynomials of whole degree by their three terms;
+hypergeometric functions by their integrals. Other orders and parameters raise, naming the function.
 """
 
 import math
@@ -182,6 +182,56 @@ for _primitive, _coefficients in {
     special.eval_jacobi: _jacobi,
 }.items():
     on_device(_primitive, _polynomial(_primitive, _coefficients))
+
+# --- hypergeometric functions: Euler's integrals (DLMF 13.4.1, 15.6.1) ----------------------------
+# int_0^1 t^(p-1) (1-t)^(q-1) kernel(t) dt / B(p, q), by the trapezoidal rule in s = logit t: the
+# integrand is analytic for |Im s| < pi, and Re t lies in [0, 1] for half of that.
+
+_POINTS, _CHUNK = 768, 4096
+
+
+def _beta_mean(xp, p, q, z, kernel):
+    """The mean of ``kernel(z, t, 1 - t)`` under the beta distribution of p and q."""
+    s = np.linspace(-60.0 / p, 40.0 / q + 37.0, _POINTS)
+    t, rest = 1.0 / (1.0 + np.exp(-s)), 1.0 / (1.0 + np.exp(s))
+    log_beta = math.lgamma(p) + math.lgamma(q) - math.lgamma(p + q)
+    weights = (s[1] - s[0]) * np.exp(p * np.log(t) + q * np.log(rest) - log_beta)
+    t, rest, weights = map(xp.asarray, (t, rest, weights))
+    flat = xp.asarray(z, float).reshape(-1, 1)
+    parts = [kernel(flat[k:k + _CHUNK], t, rest) @ weights
+             for k in range(0, flat.shape[0], _CHUNK)]
+    return xp.concatenate(parts or [flat[:, 0]]).reshape(z.shape)
+
+
+def _numbers(home, name, *parameters):
+    """The parameters as numbers, the last two (p and q) positive."""
+    if any(on_any_device(x) or np.ndim(x) for x in parameters) or min(parameters[-2:]) <= 0:
+        raise missing(home, name, " (with these parameters)")
+    return map(float, parameters)
+
+
+def _hyp1f1(home, a, b, z):
+    p, q = _numbers(home, "hyp1f1", a, b - a)
+    xp = home.module
+    top = xp.maximum(z, 0.0 * z)
+    mean = _beta_mean(xp, p, q, z, lambda z, t, rest: xp.exp(
+        xp.where(z > 0.0, -z * rest, z * t)))
+    return (mean * xp.exp(top)).astype(z.dtype)
+
+
+def _hyp2f1(home, a, b, c, z):
+    """For z < 1; at 1 it is infinite or not computed here, beyond NaN."""
+    a, p, q = _numbers(home, "hyp2f1", a, b, c - b)
+    xp = home.module
+    inside = z < 1.0
+    mean = _beta_mean(xp, p, q, xp.where(inside, z, 0.0 * z),
+                      lambda z, t, rest: (rest + (1.0 - z) * t) ** -a)
+    beyond = xp.where(z == 1.0, 0.0 * z + (np.inf if a >= q else np.nan), 0.0 * z + np.nan)
+    return xp.where(inside, mean, beyond).astype(z.dtype)
+
+
+on_device(special.hyp1f1, _hyp1f1)
+on_device(special.hyp2f1, _hyp2f1)
 
 # --- one formula each -----------------------------------------------------------------------------
 

@@ -10,11 +10,10 @@ from sciad.core.errors import DTypeError, NoRuleError
 from tests.ops.cases import Case
 
 CUPY_LACKS = frozenset("""
-    dawsn elliprc elliprg elliprj erfi hankel1 hankel1e hankel2 hankel2e hyp0f1 hyp1f1 hyp2f1
-    modstruve ndtri_exp owens_t spence struve wofz wrightomega
+    dawsn elliprc elliprg elliprj erfi hankel1 hankel1e hankel2 hankel2e hyp0f1 modstruve ndtri_exp
+    owens_t spence struve wofz wrightomega
 """.split())
-"""Functions of SciPy that CuPy does not have and that have no device form here, whether a case
-calls them or the derivative of one that CuPy has needs them (that of ellipk needs hyp2f1, say)."""
+"""Functions of SciPy that CuPy does not have and that have no device form here."""
 
 WHOLE_ORDERS = frozenset("jv yv iv kv ive kve".split())
 """Functions that a device computes for whole orders alone."""

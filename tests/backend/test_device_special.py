@@ -71,6 +71,21 @@ def test_orthogonal_polynomials(name, parameters):
     close(got, getattr(sp, name)(degrees, *parameters, UNIT), 1e-12)
 
 
+@pytest.mark.parametrize("a, b", [(2.0, 3.0), (3.0, 4.0), (0.5, 1.5), (1.0, 1.5)])
+def test_hyp1f1(a, b):
+    z = np.concatenate([-np.logspace(-6, 2, 50), [0.0], np.logspace(-6, 2, 50)])
+    np.testing.assert_allclose(on_device("hyp1f1", a, b, z), sp.hyp1f1(a, b, z), rtol=1e-11)
+
+
+@pytest.mark.parametrize("a, b, c", [(1.5, 1.5, 2.0), (2.5, 2.5, 3.0), (0.5, 1.5, 2.0),
+                                     (1.0, 1.0, 2.0), (-0.5, 0.5, 1.0)])
+def test_hyp2f1(a, b, c):
+    z = np.concatenate([-np.logspace(-6, 2, 50), [0.0], 1.0 - np.logspace(-10, 0, 60)])
+    np.testing.assert_allclose(on_device("hyp2f1", a, b, c, z), sp.hyp2f1(a, b, c, z), rtol=1e-11)
+    at_one = on_device("hyp2f1", a, b, c, np.array([1.0, 1.5]))
+    assert np.isinf(at_one[0]) == (a >= c - b) and np.isnan(at_one[1])
+
+
 @pytest.mark.parametrize("name, args", [
     ("powm1", (0.7, np.array([-1e-9, 0.3, 2.0]))), ("ellipe", (np.array([-3.0, 0.0, 0.4, 1.0]),)),
     ("betaincc", (1.5, 0.3, np.array([1e-12, 0.3, 1.0]))),
@@ -94,6 +109,8 @@ def test_one_formula_each(name, args):
     (lambda x: special.jv(0.5, x), "jv"), (lambda x: special.jv(21, x), "jv"),
     (lambda x: special.iv(9, x), "iv"), (lambda x: special.eval_legendre(2.5, x), "eval_legendre"),
     (lambda x: special.eval_hermite(-1, x), "eval_hermite"),
+    (lambda x: special.hyp1f1(2.0, 1.0, x), "hyp1f1"),
+    (lambda x: special.hyp2f1(1.0, x, 2.0, x), "hyp2f1"),
 ])
 def test_other_orders_raise_by_name(f, name):
     with pytest.raises(NoRuleError, match=f"{name} does not exist for arrays of cupy"):
