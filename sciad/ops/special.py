@@ -63,6 +63,7 @@ log_ndtr = declare("log_ndtr", lambda y, x: exp(-0.5 * x * x - y) / (SQRT_PI * 2
 # --- gamma and beta (DLMF 5, 25.11) ---------------------------------------------------------------
 
 zeta = declare("zeta", no_rule("zeta", "s"), lambda y, s, q: -s * zeta(s + 1, q))
+riemann_zeta = elementwise("riemann_zeta", lambda s: sp.zeta(s), no_rule("zeta", "s"))
 psi = declare("psi", lambda y, x: (complex_zeta if is_complex(x) else zeta)(2.0, x))
 gammaln = declare("gammaln", lambda y, x: psi(x))
 loggamma = declare("loggamma", lambda y, z: psi(z))

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special as sp
 
 from sciad.core.array import UFUNCS, Array
-from sciad.core.backend import on_any_device
+from sciad.core.backend import home_of, on_any_device
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.transforms import stop_gradient
 from sciad.ops import oscillation, special
@@ -87,6 +87,8 @@ def zeta(x, q=None):
     x, q = operand(x), operand(q)
     if not _followed(x, q):
         return sp.zeta(x, q)
+    if q is None and home_of(x) is None:  # which goes on below 1, where Hurwitz's is a NaN
+        return special.riemann_zeta(x)
     return special.zeta(x, 1.0 if q is None else q)
 
 

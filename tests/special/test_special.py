@@ -75,6 +75,18 @@ def test_plain_results_of_other_signatures():
     np.testing.assert_allclose(special.softplus(X), np.log1p(np.exp(X)), rtol=1e-15)
 
 
+def test_the_riemann_zeta_function_goes_on_below_one():
+    s = np.array([-20.5, -2.0, -1.0, 0.0, 0.5, 0.999, 1.0, 1.5, 2.0, 30.0, np.inf, np.nan])
+    for function in (sp.zeta, special.zeta):
+        compiled = sciad.jit(lambda s, function=function: function(s), strict=True)
+        np.testing.assert_array_equal(compiled(s), sp.zeta(s))
+        assert compiled(0.5) == sp.zeta(0.5) and special.zeta(-1.0) == sp.zeta(-1.0)
+    z = np.array([0.5 + 14j, -1.5 + 2j])
+    np.testing.assert_array_equal(sciad.jit(special.zeta)(z), sp.zeta(z))
+    assert sciad.vjp(lambda x: special.zeta(sciad.stop_gradient(x)) * x, 0.5)[0] == (
+        0.5 * sp.zeta(0.5))
+
+
 def test_lists_of_differentiated_values():
     check_grads(lambda x: special.erf([x[0], 2.0, x[1] * x[2]]), (X,))
     check_grads(lambda x: special.logsumexp([x[0], x[1] * x[2]]), (X,))
@@ -92,6 +104,7 @@ def test_nested_transforms():
     (lambda v: sp.jv(v, 1.0), 0.5, "jv has no derivative by its v"),
     (lambda v: sp.kv(v, 1.0), 0.5, "kv has no derivative by its v"),
     (lambda s: special.zeta(s, 1.5), 2.5, "zeta has no derivative by its s"),
+    (special.zeta, 0.5, "zeta has no derivative by its s"),
     (lambda a: sp.hyp2f1(a, 1.0, 2.0, 0.3), 0.5, "hyp2f1 has no derivative by its a"),
     (lambda n: sp.eval_legendre(n, 0.3), 2.5, "eval_legendre has no derivative by its n"),
     (grad(grad(lambda a: sp.gammainc(a, 0.4))), 1.5, "second derivative of gammainc"),
