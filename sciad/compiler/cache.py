@@ -2,8 +2,8 @@
 
 Entries are written to a temporary file and moved into place, so that readers and concurrent
 writers only ever see whole ones; each carries a digest of its name and content, and one that does
-not match is thrown away.  The folder's size is bounded; the entries least recently used go first, a tenth of the
-bound at a time, so that a full folder is not looked through at each write.
+not match is thrown away.  The folder's size is bounded; the entries least recently used go first,
+a tenth of the bound at a time, so that a full folder is not looked through at each write.
 """
 
 import hashlib

@@ -83,6 +83,8 @@ def _quantile(name, a, q, whole, axis, keepdims, method, weights=None):
     elif has_data(q):
         _checked(plain(q), whole)
     axes = reduce.axes_of(axis, a.ndim, name)
+    if name in ("median", "nanmedian") and not all(a.shape[k] for k in axes):
+        return reduce.mean(a.astype(dtype), axes, _flag(keepdims))  # of nothing, as NumPy has it
     lines = _lines(a, axes, name)
     if weights is not None:
         weights = _lines(weights_like(a, weights, axis, name), axes, name)

@@ -191,7 +191,7 @@ def extremum(function, combine, a, axis, keepdims, initial, where):
                                 f"without entries{at_line()}")
         a = chosen(a, where, in_dtype_of(a, initial))
     if not a.size and given(initial):
-        axes = reduce.axes_of(axis, a.ndim, combine.name)
+        axes = reduce.reduced_axes(axis, a.ndim, combine.name)
         kept = tuple(1 if k in axes else n for k, n in enumerate(a.shape))
         shape = kept if keepdims else tuple(n for k, n in enumerate(kept) if k not in axes)
         return broadcast_to(as_array(in_dtype_of(a, initial)).astype(a.dtype), shape)

@@ -61,7 +61,7 @@ def _folded(ufunc):
     def rule(x, axis=0, keepdims=False, initial=_NOTHING, where=True):
         x = _in_its_dtype(ufunc, "reduce", as_array(x))
         _refuse_where(ufunc, "reduce", where)
-        axes = reduce.axes_of(axis, x.ndim, f"{ufunc.__name__}.reduce")
+        axes = reduce.reduced_axes(axis, x.ndim, f"{ufunc.__name__}.reduce")
         if len(axes) != 1 and ufunc.identity is None:
             raise ArgumentError(f"{ufunc.__name__}.reduce: the order of the entries counts, so it "
                                 f"takes one axis, not {axis}{at_line()}")
@@ -117,7 +117,11 @@ def _refuse_where(ufunc, method, where):
 
 
 def _running(function):
-    return lambda x, axis=0: function(as_array(x), axis)
+    def rule(x, axis=0):
+        x = as_array(x)
+        return function(x, normalize_axis(axis, x.ndim, "accumulate"))
+
+    return rule
 
 
 def _stepwise(ufunc):

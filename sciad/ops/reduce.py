@@ -30,6 +30,16 @@ def axes_of(axis, ndim: int, name: str) -> tuple[int, ...]:
     return unique
 
 
+def reduced_axes(axis, ndim: int, name: str) -> tuple[int, ...]:
+    """The same for a reduction by a ufunc, to which a number is a line of one entry as well."""
+    return () if is_line(axis, ndim) else axes_of(axis, ndim, name)
+
+
+def is_line(axis, ndim: int) -> bool:
+    """Whether an axis of a number is asked for, where NumPy takes it for a line of one entry."""
+    return not ndim and isinstance(axis, (int, np.integer)) and axis in (0, -1)
+
+
 def one_axis(axis, ndim: int, name: str) -> int:
     """The axis of an operation along one, as a non-negative number."""
     if isinstance(axis, (tuple, list)):
@@ -72,7 +82,7 @@ sum_p = Linear("sum", lambda x, axes: np.sum(x, axes),
 
 
 def sum_(x, axis=None, keepdims=False):
-    axes = axes_of(axis, len(x.shape), "sum")
+    axes = reduced_axes(axis, len(x.shape), "sum")
     out = _sum_on_tape(x, axes) if type(x) is Array else sum_p(x, axes=axes)
     return out.reshape(_kept(x.shape, axes)) if keepdims else out
 
@@ -129,7 +139,7 @@ min_p = Extremum("min", lambda x, axes: np.min(x, axes), _extremum_shape,
 
 
 def _extremum(primitive, x, axis, keepdims):
-    axes = axes_of(axis, len(x.shape), primitive.name)
+    axes = reduced_axes(axis, len(x.shape), primitive.name)
     out = primitive(x, axes=axes)
     return out.reshape(_kept(x.shape, axes)) if keepdims else out
 
@@ -187,13 +197,13 @@ all_p = Constant("all", lambda x, axes: np.all(x, axes),
 
 
 def any_(x, axis=None, keepdims=False):
-    axes = axes_of(axis, len(x.shape), "any")
+    axes = reduced_axes(axis, len(x.shape), "any")
     out = any_p(x, axes=axes)
     return out.reshape(_kept(x.shape, axes)) if keepdims else out
 
 
 def all_(x, axis=None, keepdims=False):
-    axes = axes_of(axis, len(x.shape), "all")
+    axes = reduced_axes(axis, len(x.shape), "all")
     out = all_p(x, axes=axes)
     return out.reshape(_kept(x.shape, axes)) if keepdims else out
 
@@ -207,7 +217,7 @@ argmin_p = Constant("argmin", lambda x, axis: np.argmin(x, axis),
 def _arg_extremum(primitive, x, axis, keepdims):
     shape = x.shape
     kept = (1,) * len(shape)
-    if axis is None:
+    if axis is None or is_line(axis, len(shape)):
         x, axis = x.reshape(-1), 0
     else:
         axis = one_axis(axis, len(shape), primitive.name)
@@ -229,7 +239,7 @@ def argmin(x, axis=None, keepdims=False):
 
 def prod(x, axis=None, keepdims=False):
     """Products by halves: log n multiplications of arrays, whose derivative is right at zeros."""
-    axes, factors = axes_of(axis, len(x.shape), "prod"), widened(x)
+    axes, factors = reduced_axes(axis, len(x.shape), "prod"), widened(x)
     kept, out = _kept(x.shape, axes), factors
     for a in axes:
         out = _prod_along(out, a)
@@ -265,5 +275,7 @@ cumsum_p = Linear("cumsum", lambda x, axis: np.cumsum(x, axis),
 def cumsum(x, axis=None):
     if axis is None:
         x, axis = x.reshape(-1), 0
+    if is_line(axis, len(x.shape)):
+        x = x.reshape(1)
     axis = one_axis(axis, len(x.shape), "cumsum")
     return cumsum_p(x, axis=axis)

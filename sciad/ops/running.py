@@ -21,10 +21,11 @@ from sciad.ops.indexing import read
 from sciad.ops.reduce import (
     _kept,
     _reversed,
-    axes_of,
     cumsum_p,
+    is_line,
     max_,
     one_axis,
+    reduced_axes,
     sum_,
     widened,
 )
@@ -68,7 +69,7 @@ cumprod_p = Cumprod()
 
 
 def cumprod(x, axis=None):
-    if axis is None:
+    if axis is None or is_line(axis, len(x.shape)):
         x, axis = reshape(x, (-1,)), 0
     axis, x = one_axis(axis, len(x.shape), "cumprod"), widened(x)
     if x.dtype.kind in "fc" and not (isinstance(x, Array) and not has_data(x)) \
@@ -97,7 +98,7 @@ def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))), shifted by the largest entry so that nothing overflows."""
     require_real("logaddexp.reduce", x)
     x = floats(x)
-    axes = axes_of(axis, len(x.shape), "logaddexp.reduce")
+    axes = reduced_axes(axis, len(x.shape), "logaddexp.reduce")
     shape = tuple(n for k, n in enumerate(x.shape) if k not in axes)
     if not all(x.shape[k] for k in axes):
         return np.full(_kept(x.shape, axes) if keepdims else shape, -np.inf, x.dtype)[()]

@@ -212,7 +212,7 @@ def squeeze(x, axis=None):
     if axis is None:
         places = {k for k, extent in enumerate(x.shape) if extent == 1}
     else:
-        axes = axis if isinstance(axis, tuple) else (axis,)
+        axes = axis if isinstance(axis, tuple) else () if not ndim and axis in (0, -1) else (axis,)
         places = {normalize_axis(a, ndim, "squeeze") for a in axes}
         if any(x.shape[k] != 1 for k in places):
             raise ArgumentError(f"squeeze: axis {axis} of shape {x.shape} is not 1{at_line()}")

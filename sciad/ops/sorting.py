@@ -12,6 +12,7 @@ from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
 from sciad.core.rules import Constant
 from sciad.ops.indexing import read
+from sciad.ops.reduce import is_line
 from sciad.ops.layout import made_like
 from sciad.ops.shape import normalize_axis, reshape
 
@@ -26,10 +27,15 @@ searchsorted_p = Constant("searchsorted",
 
 
 def line(x, axis, name):
-    """`x` and the axis to work along; None flattens."""
-    if axis is None:
+    """`x` and the axis to work along; None flattens, and a number may be a line of one entry."""
+    if axis is None or is_line(axis, len(x.shape)):
         return reshape(x, (-1,)), 0
     return x, normalize_axis(axis, len(x.shape), name)
+
+
+def _proper_line(x, axis, name):
+    """As `line`, but a number has none."""
+    return line(x, axis if axis is None else normalize_axis(axis, len(x.shape), name), name)
 
 
 def argsort(x, axis=-1):
@@ -43,12 +49,12 @@ def argpartition(x, kth, axis=-1):
 
 
 def sort(x, axis=-1):
-    x, axis = line(x, axis, "sort")
+    x, axis = _proper_line(x, axis, "sort")
     return _rearranged(x, argsort_p(x, axis=axis), axis)
 
 
 def partition(x, kth, axis=-1):
-    x, axis = line(x, axis, "partition")
+    x, axis = _proper_line(x, axis, "partition")
     return _rearranged(x, argpartition_p(x, kth=kth, axis=axis), axis)
 
 
@@ -75,7 +81,7 @@ def searchsorted(a, v, side="left"):
 
 def take_along_axis(x, order, axis):
     """x[..., order[..., i, ...], ...]: `order` has the dimensions of x, or 1 to broadcast."""
-    x, axis = line(x, axis, "take_along_axis")
+    x, axis = _proper_line(x, axis, "take_along_axis")
     return read(x, along(x.shape, order, axis))
 
 
