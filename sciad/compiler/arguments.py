@@ -21,9 +21,11 @@ from sciad.core.graph import type_of
 from sciad.core.numbers import adopt
 from sciad.core.primitive import pack
 from sciad.numpy.patching import patched
+from sciad.ops.layout import forget_order, rows_first
 
 STATIC = (bool, str, bytes, type(None), np.bool_)
 INTEGERS = (int, np.integer)
+OF_ANOTHER_ORDER = "not rows first in memory"
 
 
 class Static:
@@ -127,6 +129,9 @@ class Call:
             return self._run(f, xs)
 
     def _run(self, f, xs):
+        for x, leaf in zip(xs, self.leaves, strict=True):
+            if not rows_first(leaf):
+                forget_order(x)
         nodes = [x._node for x in xs]
         captured = [constant(self.leaves[k]) if k in self.constants else x
                     for k, x in enumerate(xs[:self.captured])]
@@ -191,7 +196,8 @@ def _signature(x: Any) -> Any:
     inner = type_of(x)
     if inner.weak:
         return {"f": float, "i": int, "c": complex}[inner.dtype.kind]
-    return (inner.shape, inner.dtype.char if inner.dtype.kind in "biufc" else inner.dtype)
+    kind = (inner.shape, inner.dtype.char if inner.dtype.kind in "biufc" else inner.dtype)
+    return kind if rows_first(x) else (*kind, OF_ANOTHER_ORDER)
 
 
 _NUMBERS = frozenset([np.float64, complex, np.complex128])
@@ -203,7 +209,10 @@ def quick_signature(x: Any) -> Any:
     if kind is float:
         return kind
     if kind is np.ndarray:
-        return (x.shape, x.dtype.char)
+        shape = x.shape
+        if len(shape) > 1 and not x.flags.c_contiguous:
+            return (shape, x.dtype.char, OF_ANOTHER_ORDER)
+        return (shape, x.dtype.char)
     return kind if kind in _NUMBERS else None
 
 

@@ -31,7 +31,13 @@ from typing import Any
 import numpy as np
 
 from sciad.compiler import llvm
-from sciad.compiler.arguments import Call, Static, quick_signature, with_static
+from sciad.compiler.arguments import (
+    OF_ANOTHER_ORDER,
+    Call,
+    Static,
+    quick_signature,
+    with_static,
+)
 from sciad.compiler.by_value import content
 from sciad.compiler.environment import Environment
 from sciad.compiler.native import Native
@@ -280,7 +286,13 @@ def _sample(given: Given, k: int, types) -> Any:
 
 
 def _key(call: Call) -> tuple:
-    return call.signature[0][call.captured:], call.structure, call.orders.key[0]
+    kinds = call.signature[0][call.captured:]
+    return tuple(map(_in_any_order, kinds)), call.structure, call.orders.key[0]
+
+
+def _in_any_order(kind: Any) -> Any:
+    """The kind of an argument, however it lies in memory."""
+    return kind[:-1] if isinstance(kind, tuple) and kind[-1:] == (OF_ANOTHER_ORDER,) else kind
 
 
 _STRONG = {float: ((), "d"), int: ((), np.dtype(int).char), complex: ((), "D")}

@@ -93,6 +93,13 @@ def lies(x: Array, order: str) -> bool:
     return order == "K" or order == "C" and type(node) is Var and node.ordered
 
 
+def rows_first(x) -> bool:
+    """Whether an argument lies rows first without gaps, as recorded values are taken to."""
+    if type(x) is np.ndarray:
+        return x.ndim < 2 or x.flags.c_contiguous
+    return type(x) is not Array or lies(x, "C")
+
+
 def in_memory(x: Array) -> Iterator[np.ndarray]:
     """An array without content that lies in memory as `x` does: one, or all that it may be."""
     storage, chain = x._alias or (None, ())
@@ -111,7 +118,7 @@ def made_like(x, model, keep: bool = True):
     axes = {tuple(_slowest_first(one, keep)) for one in seen}
     if len(axes) == 1:
         return _in_order(x, axes.pop())
-    _doubt(x)
+    forget_order(x)
     return x
 
 
@@ -131,7 +138,7 @@ def _in_order(x, axes: tuple[int, ...]):
     return shapes.transpose(moved, np.argsort(axes))
 
 
-def _doubt(x: Array) -> None:
+def forget_order(x: Array) -> None:
     """Let the order in memory of a recorded result, just made, count as not known."""
     below = x
     while type(below) is Array:

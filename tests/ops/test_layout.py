@@ -1,5 +1,7 @@
 """Whether `reshape` and `ravel` are views follows the order in memory that NumPy's arrays have."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -162,3 +164,24 @@ def test_order_is_checked():
         with pytest.raises((ValueError, NotImplementedError), match="order"):
             sciad.grad(lambda x, order=order: np.sum(np.swapaxes(
                 np.stack([x, x]), 0, 1).ravel(order)))(X)
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_compiled_with_arguments_of_every_order(argument):
+    def f(x):
+        r = x.reshape(-1)
+        r *= 10.0
+        return np.sum(x)
+
+    def reads(x):
+        return np.sum(x.reshape(-1)[1:] * x.T.ravel()[1:])
+
+    compiled, read_only = sciad.jit(f), sciad.jit(reads)
+    np.testing.assert_allclose(compiled(X.copy()), f(X.copy()))
+    x, y = (_filled(ARGUMENTS[argument](), X) for _ in range(2))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        np.testing.assert_allclose(compiled(x), f(y))
+    assert bool(told) == (argument != "C")
+    np.testing.assert_array_equal(x, y)
+    np.testing.assert_allclose(read_only(y), reads(y))
