@@ -211,6 +211,14 @@ def calls_method(frame: FrameType, name: str) -> bool:
     return here.opname == "CALL" and (here.method or (here.chain or ("",))[-1]) == name
 
 
+def random_draw(frame: FrameType) -> str | None:
+    """The function of `numpy.random` that a frame calls, as the program writes it, or None."""
+    here = site(frame.f_code, frame.f_lasti)
+    function = head(frame, here.chain) if here.opname == "CALL" else None
+    home = getattr(function, "__module__", None)
+    return spelled(here.chain) if here.chain and str(home).startswith("numpy.random") else None
+
+
 def asks_to_format(frame: FrameType) -> bool:
     """Whether a frame runs ``text % values``."""
     here = site(frame.f_code, frame.f_lasti)

@@ -1,5 +1,5 @@
-"""Functions of SciPy and `statistics` that compute on plain numbers, called on Arrays: a clear
-error.
+"""Functions of SciPy, `statistics` and `numpy.random` that compute on plain numbers, called on
+Arrays: a clear error.
 
 They have no hook like NumPy's protocols, and ask for plain arrays or floats. What runs on arrays of
 objects as it is differentiates; of the rest, some would only fail deep inside (`COMPILED`), and
@@ -13,7 +13,7 @@ from types import FrameType
 
 import numpy as np
 
-from sciad.core.call_sites import package, public_home, public_name, running
+from sciad.core.call_sites import package, public_home, public_name, random_draw, running
 from sciad.core.errors import NoRuleError
 
 COMPILED = {
@@ -79,6 +79,10 @@ def refusal(floats: bool = False) -> NoRuleError | None:
         inner.append(frame)
         frame = frame.f_back
     place = f" (at {frame.f_code.co_filename}:{frame.f_lineno})" if frame is not None else ""
+    drawn = random_draw(frame) if floats and frame is not None and not inner else None
+    if drawn is not None:
+        return NoRuleError(f"{drawn} takes no differentiated values{place}; use sciad.random, "
+                           "whose draws differentiate by the parameters of their distribution")
     return refusal_of(inner, place, floats)
 
 
