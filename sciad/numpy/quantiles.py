@@ -91,7 +91,8 @@ def _quantile(name, a, q, whole, axis, keepdims, method, weights=None):
         out = quantile_of_lines(lines, weights, q / whole, kind, name)
         return _shaped(out, a.shape, q.shape, axes, _flag(keepdims))
     ranked = sorting.sort(lines, 0)
-    ranked = ranked if method in PICKS else ranked.astype(dtype)
+    if method not in PICKS and ranked.dtype.kind != "f":
+        ranked = ranked.astype(dtype)
     between = _middle if name in ("median", "nanmedian") else _between
     find = _of_numbers if name.startswith("nan") else _of_lines
     q = beside(q / whole, ranked) if method in CONTINUOUS else q / whole
