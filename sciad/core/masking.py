@@ -30,7 +30,7 @@ from sciad.core.backend import (
     on_any_device,
 )
 from sciad.core.graph import Type, shape_of
-from sciad.core.rules import Elementwise, Linear, Multilinear, Tools
+from sciad.core.rules import MINUS, SAME, Elementwise, Linear, Multilinear, Tools
 
 
 def has_nan(slopes: list, entries: list | None = None) -> bool:
@@ -181,6 +181,12 @@ def _unary(entry, g, live, cots):
     _general(_as_general(Elementwise("", None, partial), z, (x,), (ix,)), g, live, cots)
 
 
+def _scale(entry, g, live, cots):
+    _, number, c, ix = entry
+    factor = reverse.PARTIALS[number]
+    cots.add(ix, g if factor is SAME else -g if factor is MINUS else g * factor(c), live)
+
+
 def _left(entry, g, live, cots):
     _, number, z, x, c, ix = entry
     partial = reverse.PARTIALS[number]
@@ -221,7 +227,7 @@ def _write(entry, g, live, cots):
 _SELECTS = (reverse.READ, reverse.READ_ON_DEVICE, reverse.WRITE)
 
 _PULLS = {
-    reverse.GENERAL: _general, reverse.PICK: _pick, reverse.UNARY: _unary,
+    reverse.GENERAL: _general, reverse.PICK: _pick, reverse.UNARY: _unary, reverse.SCALE: _scale,
     reverse.LEFT: _left, reverse.RIGHT: _right, reverse.BOTH: _both,
     reverse.READ: _read, reverse.READ_ON_DEVICE: _read, reverse.WRITE: _write,
     reverse.RULE: _rule,

@@ -39,7 +39,8 @@ from sciad.core.numbers import Numbers
 from sciad.core.primitive import Interpreter, Primitive, bind, watch
 from sciad.core.rules import MINUS, SAME, Tools
 
-(LEAF, GENERAL, RULE, PICK, UNARY, LEFT, RIGHT, BOTH, READ, READ_ON_DEVICE, WRITE) = range(11)
+(LEAF, GENERAL, RULE, PICK, UNARY, SCALE, LEFT, RIGHT, BOTH, READ, READ_ON_DEVICE,
+ WRITE) = range(12)
 """The kinds of entries: places in `PULLS`."""
 
 PARTIALS: list = []
@@ -307,6 +308,18 @@ def pull_unary(entry, g, cot, i, own):
         join(cot, ix, old, part, own)
 
 
+def pull_scale(entry, g, cot, i, own):
+    """z = f(x, c) or f(c, x), linear in x, with a constant number c: nothing else is kept."""
+    _, number, c, ix = entry
+    factor = PARTIALS[number]
+    part = g if factor is SAME else -g if factor is MINUS else g * factor(c)
+    old = cot[ix]
+    if old is None:
+        cot[ix] = part
+    else:
+        join(cot, ix, old, part, own)
+
+
 def pull_left(entry, g, cot, i, own):
     """z = f(x, c) with a constant c, real."""
     _, number, z, x, c, ix = entry
@@ -424,11 +437,13 @@ def pull_write(entry, g, cot, i, own):
     _, index, ix, iv, v = entry
     if iv is not None:
         part = g[index]
-        if type(part) is not Array:
-            part = part.copy()[()]
         if part.shape != v.shape:
             part = Tools.unbroadcast(part, v.shape)
-        add(cot, iv, part, own)
+        if type(part) is not np.ndarray or iv in own and cot[iv] is not None:
+            add(cot, iv, part, own)
+        else:
+            add(cot, iv, part.copy(), own)
+            own.add(iv)
     if ix is None:
         return
     if type(g) in _FUNCTIONAL:
@@ -445,6 +460,6 @@ def pull_write(entry, g, cot, i, own):
         join(cot, ix, cot[ix], g, own)
 
 
-PULLS = (pull_leaf, pull_general, pull_rule, pull_pick, pull_unary, pull_left, pull_right,
-         pull_both, pull_read, pull_read_on_device, pull_write)
+PULLS = (pull_leaf, pull_general, pull_rule, pull_pick, pull_unary, pull_scale, pull_left,
+         pull_right, pull_both, pull_read, pull_read_on_device, pull_write)
 """The pull functions, in the order of their kinds."""

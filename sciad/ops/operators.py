@@ -20,7 +20,7 @@ from sciad.core.errors import (
 from sciad.core.graph import Type
 from sciad.core.numbers import adopt_beside
 from sciad.core.primitive import bind, pack
-from sciad.core.reverse import BOTH, LARGE, LEFT, READ, RIGHT, UNARY, numbered
+from sciad.core.reverse import BOTH, LARGE, LEFT, READ, RIGHT, SCALE, UNARY, numbered
 from sciad.core.rules import reads
 from sciad.ops import (
     bits,
@@ -46,6 +46,8 @@ def _binary(primitive, op):
     left_reads, right_reads = map(reads, partials)
     both, of_left, of_right = map(numbered, (partials, left_partial, right_partial))
     squared = numbered(*elementwise.square.partials) if op is operator.mul else None
+    scale_left = _scale(left_partial, left_reads, 1, lambda c: left_partial(None, None, c))
+    scale_right = _scale(right_partial, right_reads, 2, lambda c: right_partial(None, c, None))
     empty: dict = {}
 
     def forward(self, other):
@@ -71,7 +73,9 @@ def _binary(primitive, op):
                 x = self._value
                 z = op(x, other)
                 tape = interp.tape
-                if type(z) is np.ndarray and z.size > LARGE:
+                if scale_left is not None:
+                    tape.append((SCALE, scale_left, other, self._node))
+                elif type(z) is np.ndarray and z.size > LARGE:
                     kept = _lighter(partials[:1], z, x, other)
                     tape.append((LEFT, of_left, *kept, self._node))
                 else:
@@ -97,7 +101,9 @@ def _binary(primitive, op):
                 x = self._value
                 z = op(other, x)
                 tape = interp.tape
-                if type(z) is np.ndarray and z.size > LARGE:
+                if scale_right is not None:
+                    tape.append((SCALE, scale_right, other, self._node))
+                elif type(z) is np.ndarray and z.size > LARGE:
                     kept = _lighter(partials[1:], z, other, x)
                     tape.append((RIGHT, of_right, *kept, self._node))
                 else:
@@ -116,6 +122,14 @@ def _binary(primitive, op):
         return other if other is NotImplemented else bind(primitive, (other, self), empty)
 
     return forward, reflected
+
+
+def _scale(partial, read, place, factor):
+    """The number of the factor by a constant number, if the operation is linear in the operand at
+    `place`; else None."""
+    if not callable(partial):
+        return numbered(partial)
+    return None if read(0) or read(place) else numbered(factor)
 
 
 def _lighter(partials, *values):
@@ -273,6 +287,8 @@ def _getitem(self, index):
                 tape = interp.tape
                 tape.append((READ, shape, index, True, self._node))
                 return Array(out, interp, len(tape) - 1)
+            if kind is int and shape:
+                return views.make_view(self, views.Link("index", (index,)))
     if views.is_truth(index):
         return views.read_where(self, index)
     if has_recorded(index):

@@ -266,12 +266,13 @@ def _refused_doubt(x):
 
 def write(x: Array, index, v) -> None:
     """``x[index] = v``."""
-    if has_recorded(index):
-        x, index = of_runs(x, index)
-    if is_truth(index):
-        if not plain(index, "a boolean mask"):
-            return
-        index, v = Ellipsis, _without_first(v, x.ndim)
+    if type(index) is not int:
+        if has_recorded(index):
+            x, index = of_runs(x, index)
+        if is_truth(index):
+            if not plain(index, "a boolean mask"):
+                return
+            index, v = Ellipsis, _without_first(v, x.ndim)
     if x._alias is None:
         indexing.store(x, index, v)
         return
