@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sciad
+from sciad.core.errors import NoRuleError, RecordError
+from sciad.core.record import record
 
 X = np.arange(1.0, 13.0).reshape(3, 4) / 7
 
@@ -25,6 +27,14 @@ VIEWS = [
     lambda y: y[1:, :2], lambda y: y.copy(), lambda y: y.flatten(), lambda y: y[[0, -1]],
 ]
 
+ORDERS = [
+    lambda y: np.copy(y), lambda y: y.copy("F"), lambda y: y.ravel("F"), lambda y: +y,
+    lambda y: y.reshape(2, -1, order="F"), lambda y: y.ravel("A"), lambda y: np.tile(y, 2),
+    lambda y: y[:, [0, -1]], lambda y: np.roll(y, 1, 0), lambda y: y.flatten("F"),
+    lambda y: y.reshape(-1, order="A"), lambda y: np.concatenate([y, y], -1),
+]
+"""What follows the order in memory, or makes arrays of one."""
+
 INDICES = [
     lambda y: 0, lambda y: -1, lambda y: slice(None), lambda y: slice(None, None, -2),
     lambda y: slice(1, None), lambda y: slice(1, 1), lambda y: Ellipsis, lambda y: [0, 0, -1],
@@ -35,7 +45,7 @@ INDICES = [
 ]
 
 STEP = st.tuples(st.sampled_from(["view", "view", "set", "set from", "add", "scale", "whole"]),
-                 st.integers(0, 30), st.integers(0, 30), st.integers(0, 11))
+                 st.integers(0, 40), st.integers(0, 40), st.integers(0, 11))
 
 
 class Mutable:
@@ -63,6 +73,13 @@ class Mutable:
         return self.handles[k]
 
 
+def numbered(like):
+    """The places of a new array that lies in memory as `like` does."""
+    places = np.empty_like(like)
+    places[...] = np.arange(like.size).reshape(like.shape)
+    return places
+
+
 class Model:
     """The same without mutation."""
 
@@ -76,7 +93,7 @@ class Model:
         seen = take(places)
         if seen.size and not np.shares_memory(seen, places):
             self.roots.append(np.take(self.roots[root], seen.ravel()))
-            root, seen = len(self.roots) - 1, np.arange(seen.size).reshape(seen.shape)
+            root, seen = len(self.roots) - 1, numbered(seen)
         self.handles.append((root, seen))
 
     def store(self, k, index, value):
@@ -99,7 +116,7 @@ class Model:
         return np.reshape(np.take(self.roots[root], places.ravel()), places.shape)
 
 
-def run(program, kind, x):
+def run(program, kind, x, views=VIEWS + ORDERS):
     """The final values of all handles."""
     state = kind(x)
     shapes = [np.empty((3, 4))]  # plain stand-ins: which steps NumPy takes
@@ -107,7 +124,7 @@ def run(program, kind, x):
         k = i % len(shapes)
         scalar = np.reshape(x, (-1,))[entry]
         if action == "view":
-            take = VIEWS[j % len(VIEWS)]
+            take = views[j % len(views)]
             try:
                 stand_in = take(shapes[k])
             except (IndexError, ValueError):
@@ -177,11 +194,28 @@ def test_long_mutation_is_the_model(program):
     check(program)
 
 
+@settings(max_examples=60)
+@given(st.lists(STEP, min_size=1, max_size=10))
+def test_mutation_recorded_is_numpys_or_refused(program):
+    def f(x):
+        return weighted(run(program, Mutable, x))
+
+    try:
+        recorded = record(f, X)
+    except (RecordError, NoRuleError) as error:
+        assert "order" in str(error)
+        return
+    np.testing.assert_allclose(recorded(X), f(X.copy()), rtol=1e-10)
+    slope = sciad.grad(f)(X)
+    np.testing.assert_allclose(sciad.grad(lambda x: recorded(x))(X), slope, rtol=1e-9,
+                               atol=1e-10 * (1.0 + np.max(np.abs(slope))))
+
+
 @settings(max_examples=12)
 @given(st.lists(STEP, min_size=1, max_size=8))
 def test_mutation_compiled(program):
     def f(x):
-        return weighted(run(program, Mutable, x))
+        return weighted(run(program, Mutable, x, VIEWS))
 
     slope = sciad.grad(f)(X)
     np.testing.assert_allclose(sciad.jit(f)(X), f(X.copy()), rtol=1e-10)
