@@ -283,6 +283,8 @@ def _float_power(em: Emitter, a: Expr, n: Expr, one: bool = True) -> Expr:
     kind = a.type
     if type(n) is Const and n.value == 0.5 and one:
         return Op("sqrt", (a,))
+    if type(n) is not Const and one:
+        return Op("select", (n.eq(0.5), Op("sqrt", (a,)), em.let(Op("pow", (a, n)))))
     if type(n) is not Const or n.value not in (0, 1, 2, 3, 4, -1, 0.5, 1.5, -0.5):
         return Op("pow", (a, n))
     if n.value == -1:

@@ -212,18 +212,24 @@ _row("select", 3, "b", lambda c, x, y: x if c else y, like=1, b="select i1 {0}, 
 
 
 def _convert(dtype):
-    """C's conversion; a float out of range saturates and NaN becomes 0, as LLVM's fptosi.sat."""
-    saturates = dtype.kind in "iu"
-    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if saturates else (0, 0)
+    """C's conversion; of a float out of range, and of NaN, as x86-64 does it (see `_float_to`)."""
 
     def evaluate(x):
-        if saturates and isinstance(x, np.floating):
-            if np.isnan(x):
-                return dtype.type(0)
-            return dtype.type(low if x <= low else high if x >= high else int(x))
+        if dtype.kind in "iu" and isinstance(x, np.floating):
+            low_bits = _truncated(float(x), dtype) & (1 << 64) - 1
+            return np.uint64(low_bits).astype(dtype)
         return np.asarray(x).astype(dtype)[()]
 
     return evaluate
+
+
+def _truncated(x: float, dtype) -> int:
+    bits = max(8 * dtype.itemsize, 32)
+    top = 1 << bits - 1
+    above = dtype.kind == "u" and bits == 8 * dtype.itemsize and x >= top
+    x = x - top if above else x
+    whole = int(x) if -top - 1 < x < top else -top
+    return whole + top if above else whole
 
 
 for _name in SCALARS:
@@ -241,8 +247,7 @@ def conversion(source: str, target: str) -> str:
     if kinds == "ff":
         return "fpext {t} {0} to {u}" if target == "f64" else "fptrunc {t} {0} to {u}"
     if kinds == "fi":
-        name = "llvm.fptoui.sat.i" if target[0] == "u" else "llvm.fptosi.sat.i"
-        return f"call {{u}} @{name}{width[target]}.{{s}}({{t}} {{0}})"
+        return _float_to(target, width[target])
     if kinds[1] == "f":
         return ("uitofp" if source in ("i1", "u64", "u32", "u16", "u8") else "sitofp") \
             + " {t} {0} to {u}"
@@ -252,3 +257,26 @@ def conversion(source: str, target: str) -> str:
         return ""
     wider = "zext" if source[0] == "u" else "sext"
     return (wider if width[target] > width[source] else "trunc") + " {t} {0} to {u}"
+
+
+def _float_to(target: str, width: int) -> str:
+    """Float to integer, as NumPy's compiled code does it on x86-64: by the instruction for 32 or
+    64 bits, which gives the least number for NaN and for all that is out of range; narrower
+    integers keep the low bits of it. Unsigned ones of full width subtract 2^(width - 1) first where
+    there is that much."""
+    bits = max(width, 32)
+    top = "0x" + {32: "41E", 64: "43E"}[bits] + 13 * "0"
+    least = f"-{1 << bits - 1}"
+    cut = (f"{{r}}c = call i{bits} @llvm.fptosi.sat.i{bits}.{{s}}({{t}} {{r}}a)\n"
+           f"{{r}}d = fcmp olt {{t}} {{r}}a, {top}\n")
+    if target[0] == "u" and width == bits:
+        return (f"{{r}}e = fcmp oge {{t}} {{0}}, {top}\n{{r}}b = fsub {{t}} {{0}}, {top}\n"
+                f"{{r}}a = select i1 {{r}}e, {{t}} {{r}}b, {{t}} {{0}}\n{cut}"
+                f"{{r}}f = select i1 {{r}}d, i{bits} {{r}}c, i{bits} {least}\n"
+                f"{{r}}g = xor i{bits} {{r}}f, {least}\n"
+                f"{{r}} = select i1 {{r}}e, {{u}} {{r}}g, {{u}} {{r}}f")
+    cut = cut.replace("{r}a", "{0}")
+    whole = f"select i1 {{r}}d, i{bits} {{r}}c, i{bits} {least}"
+    if width == bits:
+        return f"{cut}{{r}} = {whole}"
+    return f"{cut}{{r}}e = {whole}\n{{r}} = trunc i{bits} {{r}}e to {{u}}"

@@ -255,6 +255,8 @@ class Array:
                 f"an Array of shape {live.shape}{at_line()}. {cure}; sciad.stop_gradient(x) gives "
                 "the plain array."
             ))
+        if dtype is None and not live.size:
+            return np.empty(live.shape, live.dtype)
         if dtype is None and live.dtype.kind == "c" and package(sys._getframe(1)) not in (
                 "sciad", "numpy", "scipy"):
             cure = ("x is an array already: leave out np.asarray, or take that of `from sciad "

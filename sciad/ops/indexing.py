@@ -342,12 +342,12 @@ def _storable(v, x):
     if type(v) is not Array and type(below := ground(x)) is Numbers:
         v = Tools.pack(v) if isinstance(v, np.ndarray) and v.dtype.hasobject else v
         return v if type(v) is Array else as_numbers(v, below)
-    v = as_operand(v)
+    given, v = v, as_operand(v)
     if isinstance(v, np.ndarray) and v.dtype.hasobject:
         from_pack = Tools.pack(v)
-        v = from_pack if isinstance(from_pack, Array) else v.astype(x.dtype)
+        given = v = from_pack if isinstance(from_pack, Array) else v.astype(x.dtype)
     if type(v) is not Array:
-        return v
+        return v if v is given else _assigned(given, v.shape, x.dtype)
     v = current(v)
     if v._interp is None:
         return v._value
@@ -361,6 +361,13 @@ def _storable(v, x):
             "writing a complex value into a real array drops its imaginary "
             f"part{at_line()}; take np.real of it, or make the array complex"))
     return v.astype(x.dtype) if v.dtype != x.dtype else v
+
+
+def _assigned(v, shape, dtype) -> np.ndarray:
+    """A number or list in the dtype that receives it, or NumPy's error if it does not fit."""
+    out = np.empty(shape, dtype)
+    out[...] = v
+    return out
 
 
 def _eager(x: Array) -> bool:
