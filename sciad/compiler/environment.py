@@ -35,6 +35,7 @@ import numpy as np
 import optree
 
 from sciad.compiler.lookups import Lookups, lookups
+from sciad.compiler.purity import behind
 from sciad.compiler.restoring import Scope
 from sciad.compiler.watching import MISSING, Watch
 from sciad.core.array import Array
@@ -367,7 +368,7 @@ class Environment:
 
     def _builtin(self, f, name: str):
         """A name that is not among a function's globals."""
-        value = self._watch.scope(f.__builtins__, name)
+        value = behind(self._watch.scope(f.__builtins__, name))
         self._account.append((name, id(value)))
         self.keep.append(value)
         if any(value is each for each in _REACH_ANYTHING):

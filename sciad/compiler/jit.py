@@ -227,7 +227,7 @@ class Jitted:
         found.repeated[_why_repeated(error)] += 1
         out = self.f(*args, **kwargs)
         if isinstance(error, UntoldError):  # it did not raise after all
-            self._warn(str(error))
+            self._warn(f"{error}, in a branch")
         return out
 
     def _run(self, args, kwargs):

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from sciad.core.call_sites import package
-from sciad.core.errors import RecordError
+from sciad.core.errors import RecordError, UntoldError
 from sciad.core.primitive import refused
 
 _LIBRARY = frozenset(sys.stdlib_module_names)
@@ -41,8 +41,8 @@ _here = _Recording()
 
 
 def _refuse(what: str, own: frozenset[str] = frozenset()) -> None:
-    """Raise `RecordError` if this thread records and a program does `what`, which sciad itself and
-    packages among `own` may do."""
+    """Raise `UntoldError` if this thread records and a program does `what`, which sciad itself and
+    packages among `own` may do. In a branch, calls that come there are then repeated eagerly."""
     if not _here.depth:
         return
     through = _LIBRARY | _ARRAYS - own
@@ -51,7 +51,7 @@ def _refuse(what: str, own: frozenset[str] = frozenset()) -> None:
         frame = frame.f_back
     if frame is not None and package(frame) != "sciad" and package(frame) not in own:
         place = f" (at {frame.f_code.co_filename}:{frame.f_lineno})"
-        raise refused(RecordError(what + place))
+        raise refused(UntoldError(what + place))
 
 
 # --- the hooks ------------------------------------------------------------------------------------
@@ -106,6 +106,14 @@ if hasattr(np.lib, "_datasource"):  # what np.loadtxt and np.genfromtxt open fil
 _lock = threading.Lock()
 _installed: list[tuple[Any, str, Any, Any]] = []
 _recordings = 0
+
+
+def behind(value: Any) -> Any:
+    """What a hook stands for; anything else is itself."""
+    for _, _, original, hook in _installed:
+        if value is hook:
+            return original
+    return value
 
 
 def _enter() -> None:

@@ -236,7 +236,7 @@ def package(frame: FrameType) -> str:
 
 
 _ONLOOKERS = frozenset("""
-    IPython _pydevd_bundle _pytest bdb code debugpy pdb pluggy pydevd pydevd_bundle traceback
+    IPython _pydevd_bundle _pytest bdb debugpy ipdb pdb pluggy pudb pydevd pydevd_bundle traceback
 """.split())
 """Packages of debuggers and of what reports errors."""
 

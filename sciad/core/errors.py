@@ -55,8 +55,8 @@ class IntegerError(SciadError, ArithmeticError):
 
 
 class UntoldError(RecordError):
-    """A branch raises, and the exception tells a value: compiled code cannot make it. A call that
-    comes to this branch is repeated eagerly."""
+    """A branch raises, and the exception tells a value, or does something besides computing: that
+    is for Python. A call that comes to this branch is repeated eagerly."""
 
     eager_knows_more = True
 

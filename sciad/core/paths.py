@@ -54,13 +54,13 @@ class Path:
         self.equations: list[Equation] = []
         self.end: Question | Jump | Return | Raise | None = None
 
-    def returns(self) -> list[Return]:
-        """The returns that the path leads to."""
+    def ends(self) -> list[Return | Raise]:
+        """The ends that the path leads to."""
         found, stack, seen = [], [self], set()
         while stack:
             path = stack.pop()
             end = path.end.question if isinstance(path.end, Jump) else path.end
-            if isinstance(end, Return):
+            if isinstance(end, (Return, Raise)):
                 found.append(end)
             if isinstance(end, Question) and end not in seen:
                 seen.add(end)

@@ -15,12 +15,12 @@ import numpy as np
 from sciad.core import tree
 from sciad.core.array import Array, unwrap_plain
 from sciad.core.backend import home_of, on_any_device
-from sciad.core.errors import RecordError, at_line
+from sciad.core.errors import RecordError, UntoldError, at_line
 from sciad.core.explore import Explorer
 from sciad.core.graph import Atom, Graph, Literal, Type, Var, type_of
 from sciad.core.numbers import Numbers
 from sciad.core.object_arrays import Streak, refuse_entrywise
-from sciad.core.paths import Path, census
+from sciad.core.paths import Path, Return, census
 from sciad.core.primitive import Interpreter, Primitive, active, pack
 from sciad.core.structure import Control, structured
 
@@ -165,8 +165,9 @@ def record_leaves(function: Callable, types: list[Type], verify: bool = False,
     for inner in explorer.inner:
         explored = explored.with_inner(*inner)
     _tell_outer(explored)
+    structure = _common_structure(root)
     graph = structured(root, [*explorer.const_vars, *inputs])
-    return Recorded(graph, explorer.consts, _common_structure(root), explored)
+    return Recorded(graph, explorer.consts, structure, explored)
 
 
 def _innermost() -> Recorder | None:
@@ -229,8 +230,12 @@ def _literal(x: Any) -> Literal:
 
 
 def _common_structure(root: Path) -> Any:
-    structures = [end.structure for end in root.returns()]
+    ends = root.ends()
+    structures = [end.structure for end in ends if isinstance(end, Return)]
     if not structures:
+        for end in ends:
+            if not isinstance(end, Return) and isinstance(end.exception, UntoldError):
+                raise end.exception
         raise RecordError("every path through the function raises")
     if any(structure != structures[0] for structure in structures):
         raise RecordError("the branches of an if return containers of different structure")

@@ -52,6 +52,8 @@ def _shift_fits(a, n):
 
 
 def _divides(a, b):
+    if type(b) is int and b not in (0, -1):
+        return True
     least = e.logical_and(e.equal(a, _LEAST), e.equal(b, -1))
     return e.logical_and(e.not_equal(b, 0), e.logical_not(least))
 
@@ -85,10 +87,13 @@ def guarded(primitive, args: tuple, params: dict) -> tuple:
     condition = _condition(primitive, params)
     if condition is None or not all(map(_is_python_int, args)):
         return args
+    fits = condition(*args)
+    if not isinstance(fits, Array) and fits:
+        return args
     k = next(k for k, x in enumerate(args) if isinstance(x, Array))
     error = IntegerError("an integer of Python's does not fit into 64 bits, or is divided by zero"
                          + at_line())
-    checked = check_p(args[k], condition(*args), exception=Frozen(error))
+    checked = check_p(args[k], fits, exception=Frozen(error))
     return (*args[:k], checked, *args[k + 1:])
 
 

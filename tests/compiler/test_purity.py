@@ -63,10 +63,33 @@ def test_logs_come_at_every_call(caplog):
     for _ in range(3):
         function(3.0)
     assert caplog.messages == 3 * ["x is 3.0"]
-    function = compiled(logs_in_a_branch, "it logs")
-    caplog.clear()
-    function(6.0), function(1.0), function(7.0)
+
+
+def by_way(x):
+    if x > 0:
+        x = 2 * x
+    logging.warning("x is %s", x)
+    return x
+
+
+def test_what_every_path_does_keeps_the_function_from_compiling():
+    compiled(by_way, "it logs")
+
+
+def test_a_branch_that_does_more_than_compute_runs_eagerly(caplog):
+    function = sciad.jit(logs_in_a_branch, strict=True)
+    assert function(1.0) == 2.0 and not caplog.messages
+    with pytest.warns(FallbackWarning, match="runs eagerly: it logs.*test_purity.*in a branch"):
+        assert function(6.0) == 12.0
+    function(1.0), function(7.0)
     assert caplog.messages == 2 * ["large"]
+    signature, = function.report().signatures
+    (why, count), = signature["repeated"].items()
+    assert count == 2 and "it logs" in why
+    slope = sciad.jit(sciad.grad(logs_in_a_branch))
+    with pytest.warns(FallbackWarning, match="in a branch"):
+        assert slope(6.0) == slope(1.0) == 2.0
+    assert caplog.messages == 3 * ["large"]
 
 
 def test_a_log_below_the_level_costs_nothing():
@@ -74,13 +97,14 @@ def test_a_log_below_the_level_costs_nothing():
 
 
 def test_warnings_come_at_every_call():
-    function = compiled(warns, "it warns")
+    function = sciad.jit(warns, strict=True)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         for x in (1.0, 3.0, 4.0):
             function(x)
-    assert [str(warning.message) for warning in seen] == 2 * ["large"]
-    assert seen[0].filename == __file__
+    large = [warning for warning in seen if warning.category is UserWarning]
+    assert [str(warning.message) for warning in large] == 2 * ["large"]
+    assert all(warning.filename == __file__ for warning in seen) and len(seen) == 3
 
 
 def test_errors_are_printed_at_every_call(capsys):
@@ -162,3 +186,16 @@ def test_the_hooks_refuse_one_thread_and_leave_nothing_behind():
     other.join()
     assert before == (sys.stdout, sys.stderr, open, io.open, warnings.warn,
                       logging.Logger.handle)
+
+
+def test_what_a_function_could_do_and_does_not_is_no_matter(tmp_path):
+    def f(x, path=None):
+        if path is not None:
+            with open(path, "w") as file:
+                file.write("x")
+        if x.size > 5:
+            warnings.warn("many", stacklevel=1)
+            print("many", file=sys.stderr)
+        return 2 * x
+
+    np.testing.assert_array_equal(sciad.jit(f, strict=True)(np.ones(3)), [2, 2, 2])

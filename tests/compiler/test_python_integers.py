@@ -71,6 +71,12 @@ def test_what_fits_is_native():
 
 
 @native
+def test_halves_need_no_check():
+    stages = sciad.jit(lambda n: n / 2 + n // 2 + n % 3).lower(5)
+    assert "check" not in str(stages.graph)
+
+
+@native
 def test_numpys_integers_wrap():
     f = sciad.jit(lambda a: a * 4 + a, strict=True)
     assert f(np.int64(2**62)) == 2**62
