@@ -12,8 +12,8 @@ from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import Type
 from sciad.core.rules import Constant
 from sciad.ops.indexing import read
-from sciad.ops.reduce import is_line
 from sciad.ops.layout import made_like
+from sciad.ops.reduce import is_line
 from sciad.ops.shape import normalize_axis, reshape
 
 argsort_p = Constant("argsort", lambda x, axis: np.argsort(x, axis, kind="stable"),

@@ -1,4 +1,4 @@
-"""Random programs: eager, evaluated graph and machine code agree, in values and derivatives.
+"""Random programs: eager, graph, loops and machine code agree, in values and derivatives.
 
 A program is a list of instructions over a pool of values; each names an operation and the places
 of its operands. Drawn by hypothesis, so that a failing one shrinks.
@@ -15,6 +15,7 @@ from sciad.compiler import llvm, loops
 from sciad.compiler.native import kernel_of
 from sciad.core import tree
 from sciad.core.record import record
+from tests.compiler.oracle import by_loops
 
 pytestmark = pytest.mark.skipif(not llvm.available(), reason="no native code here")
 
@@ -244,16 +245,18 @@ def compare(function, args, rtol):
     with np.errstate(all="ignore"):
         eager = flat(function(*args))
         recorded = record(function, *args)
-        graph = recorded.graph(*recorded.consts, *args)
+        leaves = [*recorded.consts, *args]
+        graph = recorded.graph(*leaves)
         kernel = kernel_of(recorded.graph)
-        native = kernel(*recorded.consts, *args)
+        native = kernel(*leaves)
+        looped = by_loops(kernel, leaves) or native
     loops.check(kernel.lowered.module)
     kernel.simplified.check()
     scale = 1 + max((np.abs(e[np.isfinite(e)]).max(initial=0) for e in eager), default=0)
-    for e, g, n in zip(eager, graph, native, strict=True):
-        assert e.shape == np.shape(g) == np.shape(n)
-        np.testing.assert_allclose(g, e, rtol=rtol, atol=rtol * scale)
-        np.testing.assert_allclose(n, e, rtol=rtol, atol=rtol * scale)
+    for e, *others in zip(eager, graph, looped, native, strict=True):
+        for other in others:
+            assert e.shape == np.shape(other)
+            np.testing.assert_allclose(other, e, rtol=rtol, atol=rtol * scale)
 
 
 @pytest.mark.slow

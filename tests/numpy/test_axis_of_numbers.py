@@ -7,8 +7,8 @@ import sciad
 from sciad.core.errors import SciadError
 
 LINES = ["sum", "max", "min", "prod", "cumsum", "cumprod", "argsort", "argmax", "argmin", "any",
-         "all", "nansum", "nanmax", "nanmin", "nanprod", "nanmean", "nancumsum", "nancumprod", "nanvar",
-         "nanstd", "ptp", "count_nonzero", "squeeze", "argpartition", "take", "repeat"]
+         "all", "nansum", "nanmax", "nanmin", "nanprod", "nanmean", "nancumsum", "nancumprod",
+         "nanvar", "nanstd", "ptp", "count_nonzero", "squeeze", "argpartition", "take", "repeat"]
 NO_LINES = ["mean", "var", "std", "median", "sort", "partition", "average", "flip", "quantile"]
 MORE = {"argpartition": (0,), "partition": (0,), "take": ([0, 0],), "repeat": (3,),
         "quantile": (0.5,)}
