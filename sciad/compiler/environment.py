@@ -35,6 +35,7 @@ import numpy as np
 import optree
 
 from sciad.compiler.lookups import Lookups, lookups
+from sciad.compiler.packages import is_installed, is_library
 from sciad.compiler.purity import behind
 from sciad.compiler.restoring import Scope
 from sciad.compiler.watching import MISSING, Watch
@@ -50,8 +51,6 @@ _MOST_WALKED = 256
 _MOST_TRACED = 64
 """Numbers in longer containers count by value: a parameter each would be slow to compile."""
 _CONTAINERS = (list, tuple, deque, dict)
-_LIBRARIES = {"sciad", "numpy", "scipy", "optree", "llvmlite", "matplotlib",
-              *sys.stdlib_module_names}
 
 _OF_EVERY_CLASS = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__slots__",
                    "__annotations__", "__abstractmethods__", "_abc_impl", "__firstlineno__",
@@ -114,7 +113,8 @@ class Environment:
 
     __slots__ = ("leaves", "by_value", "keep", "key", "refusal", "shared", "catches", "unchanged",
                  "_account", "_seen", "_watch", "_arrays", "_fixed", "_behind", "_later",
-                 "_attributes", "_dynamic", "_classes", "_modules", "_read", "_whole", "_depth")
+                 "_attributes", "_dynamic", "_classes", "_modules", "_read", "_whole", "_named",
+                 "_deep", "_depth")
 
     def __init__(self, function: Any, fixed: bool = False):
         self.leaves: list[Any] = []
@@ -134,6 +134,8 @@ class Environment:
         self._modules: list[types.ModuleType] = []
         self._read: set[tuple[int, str]] = set()
         self._whole: set[int] = set()
+        self._named: dict[int, dict[str, None]] = {}
+        self._deep: set[int] = set()
         self._depth = 0
         self._visit(function)
         self._walk_behind()
@@ -149,6 +151,7 @@ class Environment:
             while self._later:
                 visit, holder = self._later.pop()
                 visit(holder)
+        self.shared += [Scope(vars(x), tuple(self._names_in(x))) for x in self._modules]
 
     def _visit(self, x):
         while type(x) in SEEN_THROUGH:
@@ -188,7 +191,7 @@ class Environment:
         self._depth -= is_function
         self._fixed = fixed
         self._account.append("end")
-        if not _is_library(type(x).__module__):
+        if not is_library(type(x).__module__):
             self._later.append((self._class, type(x)))
 
     def _keys(self, x):
@@ -257,13 +260,13 @@ class Environment:
 
     def _class(self, cls: type):
         """The classes of the user's that an object has its methods and defaults from."""
-        users = [base for base in cls.__mro__ if not _is_library(base.__module__)]
+        users = [base for base in cls.__mro__ if not is_library(base.__module__)]
         if not users:
             return
         self._account.append(("class", tuple(map(id, cls.__mro__))))
         for base in users:
             self._attributes_of(base)
-        if not _is_library(type(cls).__module__):
+        if not is_library(type(cls).__module__):
             self._class(type(cls))
 
     def _attributes_of(self, cls: type):
@@ -293,7 +296,7 @@ class Environment:
 
     def _member(self, x: Any):
         """The attributes of a value of a class of the user's."""
-        if _is_library(type(x).__module__):
+        if is_library(type(x).__module__):
             return
         self._class(type(x))
         self.shared.append(vars(x))
@@ -302,12 +305,14 @@ class Environment:
             self._account.append(name)
             self._visit(value)
 
-    def _module(self, x: types.ModuleType):
-        """A module; of the user's, the attributes that code looks up are walked at the end."""
-        if not _is_library(x.__name__) and not any(x is known for known in self._modules):
+    def _module(self, x: types.ModuleType, deep: bool = False):
+        """A module; of the user's, the attributes that code looks up are walked at the end.
+        `deep` tells that an installed package holds it."""
+        if deep and is_installed(x.__name__):
+            self._deep.add(id(x))
+        if not is_library(x.__name__) and not any(x is known for known in self._modules):
             self._modules.append(x)
             self._watch.size(vars(x))
-            self.shared.append(x)
             self.keep.append(x)
 
     def _of_modules(self) -> bool:
@@ -322,13 +327,27 @@ class Environment:
                 self._watch.scope(vars(x), name)
             if value is not MISSING:
                 self._account.append((id(x), name))
-                self._visit(value)
+                self._attribute(x, value)
             if name not in self._attributes:  # no code names it: it may not be meant at all
                 self.refusal = known
         return bool(fresh)
 
+    def _attribute(self, x: types.ModuleType, value):
+        """What a module holds. Inside an installed package plain values are looked at; the rest
+        counts by identity."""
+        if isinstance(value, types.ModuleType) and is_installed(x.__name__):
+            self._account.append(("is", id(value)))
+            self._module(value, True)
+        elif id(x) not in self._deep or isinstance(value, _PLAIN):
+            self._visit(value)
+        else:
+            self._account.append(("is", id(value)))
+            self.keep.append(value)
+
     def _names_in(self, x: types.ModuleType) -> list[str]:
-        names = {**self._attributes, "__getattr__": None}
+        names = {**self._attributes, **self._named.get(id(x), {}), "__getattr__": None}
+        if is_installed(x.__name__):
+            return list(names)
         if self._dynamic or id(x) in self._whole:
             names.update((name, None) for name in vars(x) if not name.startswith("__"))
         return list(names)
@@ -356,25 +375,36 @@ class Environment:
         if _of_library(f):
             return
         found = lookups(f.__code__)
-        self._attributes.update(dict.fromkeys(found.attributes))
-        self._dynamic |= found.dynamic
+        if is_installed(f.__globals__.get("__name__")):
+            self._of_installed(f, found)
+        else:
+            self._attributes.update(dict.fromkeys(found.attributes))
+            self._dynamic |= found.dynamic
+            self._imports(f, found)
         self.catches |= found.catches
         if self._behind:
             self.shared.append(Scope(f.__globals__, found.scope))
         for name in found.scope:
             if self._watch.scope(f.__globals__, name) is MISSING:
                 self._builtin(f, name)
-        self._imports(f, found)
+
+    def _of_installed(self, f, found: Lookups):
+        """The names in code of an installed package count for the modules that it reads itself."""
+        for name in found.scope:
+            x = f.__globals__.get(name)
+            if isinstance(x, types.ModuleType):
+                self._named.setdefault(id(x), {}).update(dict.fromkeys(found.attributes))
 
     def _builtin(self, f, name: str):
         """A name that is not among a function's globals."""
         value = behind(self._watch.scope(f.__builtins__, name))
         self._account.append((name, id(value)))
         self.keep.append(value)
-        if any(value is each for each in _REACH_ANYTHING):
+        if any(value is each for each in _REACH_ANYTHING) and not is_installed(
+                f.__globals__.get("__name__")):
             self.refusal = (f"{f.__name__} calls {name}, and what that reaches cannot be watched; "
                             "write the names themselves")
-        elif value is not MISSING and not _is_library(type(value).__module__):
+        elif value is not MISSING and not is_library(type(value).__module__):
             self._later.append((self._visit, value))
 
     def _imports(self, f, found: Lookups):
@@ -389,7 +419,7 @@ class Environment:
                 self._imported(".".join(path[:end]))
 
     def _imported(self, name: str):
-        if not _is_library(name):
+        if not is_library(name):
             module = self._watch.scope(sys.modules, name)
             if isinstance(module, types.ModuleType):
                 self._account.append((name, id(module)))
@@ -397,6 +427,7 @@ class Environment:
 
 
 _REACH_ANYTHING = (globals, eval, exec)
+_PLAIN = (*_BY_VALUE, float, np.ndarray, np.generic, Array, *_CONTAINERS, set, frozenset)
 
 
 def _parts(x: Any) -> tuple[Any, list] | None:
@@ -444,14 +475,14 @@ def _function_state(f) -> list:
     return [f.__dict__] if f.__dict__.keys() - {"__wrapped__"} and not _of_library(f) else []
 
 
+def _of_sciad(kind: type) -> bool:
+    return str(kind.__module__).partition(".")[0] == "sciad"
+
+
 def _is_constant(x) -> bool:
     """Whether an object that is not walked stays as it is."""
-    return isinstance(x, _CONSTANT) or _is_library(type(x).__module__, ("sciad",)) or isinstance(
+    return isinstance(x, _CONSTANT) or _of_sciad(type(x)) or isinstance(
         x, types.FunctionType)
-
-
-def _is_library(module: str, libraries=_LIBRARIES) -> bool:
-    return module.partition(".")[0] in libraries and module != "__main__"
 
 
 def _is_record(x) -> bool:
@@ -462,7 +493,7 @@ def _is_record(x) -> bool:
     if isinstance(x, (type, Array, np.ndarray, enum.Enum, types.ModuleType, *_CONTAINERS, set,
                       frozenset)):
         return False
-    return ((not _is_library(kind.__module__) or dataclasses.is_dataclass(x)
+    return ((not is_library(kind.__module__) or dataclasses.is_dataclass(x)
              or kind is CustomRule)
             and (isinstance(getattr(x, "__dict__", None), dict) or bool(_slots(kind)))
             and kind.__reduce_ex__ is object.__reduce_ex__ and len(_state(x)) <= _MOST_ENTRIES)
@@ -491,7 +522,7 @@ def _contents(cell):
 
 
 def _of_library(f: types.FunctionType) -> bool:
-    return _is_library(f.__globals__.get("__name__", ""))
+    return is_library(f.__globals__.get("__name__", ""))
 
 
 def _read_globals(f: types.FunctionType) -> tuple[list[str], list]:

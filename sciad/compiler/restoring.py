@@ -42,8 +42,6 @@ def _undo(x: Any) -> Callable[[], None]:
     """What puts the present content of an object back."""
     if isinstance(x, type):
         return _of_class(x)
-    if isinstance(x, types.ModuleType):
-        return _of_scope(vars(x), None)
     if isinstance(x, Scope):
         return _of_scope(x.content, x.names)
     if isinstance(x, np.ndarray):
@@ -75,12 +73,12 @@ def _of_class(cls: type) -> Callable[[], None]:
     return undo
 
 
-def _of_scope(content: dict, names: tuple[str, ...] | None) -> Callable[[], None]:
+def _of_scope(content: dict, names: tuple[str, ...]) -> Callable[[], None]:
     """Names that came to be modules were imported meanwhile, and stay."""
-    before = {k: content[k] for k in (names if names is not None else content) if k in content}
+    before = {name: content[name] for name in names if name in content}
 
     def undo():
-        for name in (list(content) if names is None else names):
+        for name in names:
             if name not in before and not isinstance(content.get(name), types.ModuleType):
                 content.pop(name, None)
         for name, value in before.items():

@@ -9,12 +9,9 @@ from __future__ import annotations
 import operator
 import types
 from collections.abc import Callable, Mapping
-from itertools import repeat
 from typing import Any
 
 MISSING = object()
-_MISSING = repeat(MISSING)
-_FEW = 4
 
 
 class Watch:
@@ -23,8 +20,8 @@ class Watch:
     Set `odd` where only another walk can tell.
     """
 
-    __slots__ = ("odd", "_cells", "_scopes", "_functions", "_defaults", "_contained", "_classes",
-                 "_objects", "_sizes", "_many")
+    __slots__ = ("odd", "_cells", "_scopes", "_functions", "_defaults", "_mappings", "_sequences",
+                 "_classes", "_objects", "_sizes")
 
     def __init__(self):
         self.odd = False
@@ -32,11 +29,11 @@ class Watch:
         self._scopes: dict[int, tuple[Callable, dict[str, Any]]] = {}
         self._functions: list[tuple[Any, Any]] = []
         self._defaults: list[tuple[Any, Any, Any]] = []
-        self._contained: list[tuple[Any, tuple, tuple]] = []
+        self._mappings: list[tuple[Mapping, tuple, tuple, bool]] = []
+        self._sequences: list[tuple[list, tuple]] = []
         self._classes: list[tuple[type, tuple]] = []
         self._objects: list[tuple[Any, type, Any]] = []
         self._sizes: list[tuple[Mapping, int]] = []
-        self._many: list[tuple[Callable, tuple, tuple]] = []
 
     def function(self, f: types.FunctionType) -> None:
         """Its code, its cells and its defaults."""
@@ -57,11 +54,13 @@ class Watch:
 
     def mapping(self, holder: Mapping) -> None:
         """All keys and values, and their order."""
-        self._contained.append((holder, tuple(holder), tuple(holder.values())))
+        keys = tuple(holder)
+        texts = all(type(key) is str for key in keys)
+        self._mappings.append((holder, keys, tuple(holder.values()), texts))
 
     def sequence(self, holder: list) -> None:
         """All entries."""
-        self._contained.append((holder, (), tuple(holder)))
+        self._sequences.append((holder, tuple(holder)))
 
     def class_of(self, cls: type) -> None:
         """What a class defines, and what it inherits from."""
@@ -84,14 +83,14 @@ class Watch:
         if attributes_may_come:
             for f, _ in self._functions:
                 self.mapping(f.__dict__)
-        functions, cells, few = self._functions, self._cells, self._few()
+        functions, cells, names = self._functions, self._cells, self._names()
         rest = self._rest if self._has_rest() else None
 
         def unchanged() -> bool:
             for f, code in functions:
                 if f.__code__ is not code:
                     return False
-            for get, name, value in few:
+            for get, name, value in names:
                 if get(name, MISSING) is not value:
                     return False
             try:
@@ -104,23 +103,15 @@ class Watch:
 
         return unchanged
 
-    def _few(self) -> list[tuple[Callable, str, Any]]:
-        """The names of small scopes, to be looked up one by one."""
-        for key, (get, found) in list(self._scopes.items()):
-            if len(found) >= _FEW:
-                self._many.append((get, tuple(found), tuple(found.values())))
-                del self._scopes[key]
+    def _names(self) -> list[tuple[Callable, str, Any]]:
         return [(get, name, value) for get, found in self._scopes.values()
                 for name, value in found.items()]
 
     def _has_rest(self) -> bool:
-        return any((self._many, self._defaults, self._classes, self._sizes, self._objects,
-                    self._contained))
+        return any((self._defaults, self._classes, self._sizes, self._objects, self._mappings,
+                    self._sequences))
 
     def _rest(self) -> bool:
-        for get, names, values in self._many:
-            if not all(map(operator.is_, map(get, names, _MISSING), values)):
-                return False
         for f, defaults, keywords in self._defaults:
             if f.__defaults__ is not defaults or f.__kwdefaults__ is not keywords:
                 return False
@@ -136,14 +127,16 @@ class Watch:
         for x, kind, state in self._objects:
             if type(x) is not kind or x.__dict__ is not state:
                 return False
-        for holder, names, values in self._contained:
-            if len(holder) != len(values):
+        for holder, values in self._sequences:
+            if len(holder) != len(values) or not all(map(operator.is_, holder, values)):
                 return False
-            now = holder.values() if names else holder
-            if not all(map(operator.is_, now, values)):
+        for mapping, keys, values, texts in self._mappings:
+            if (tuple(mapping) != keys if texts else len(mapping) != len(keys) or not all(
+                    map(operator.is_, mapping, keys))):
                 return False
-            if names and not all(map(operator.is_, holder, names)):
-                return False
+            for x, known in zip(mapping.values(), values):  # noqa: B905
+                if x is not known:
+                    return False
         return True
 
 

@@ -522,3 +522,20 @@ def test_lookups_of_code():
     assert {"shape", "rate", "sin", "text"} <= set(found.attributes)
     assert found.imports == (("somewhere.inside", 0),)
     assert not found.dynamic and not found.catches
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_an_installed_package_counts_by_the_names_of_the_program(tmp_path, monkeypatch, inner):
+    package = tmp_path / "site-packages" / f"installed_{inner}"
+    (package / "sub").mkdir(parents=True)
+    (package / "__init__.py").write_text("from . import sub\nrate = 2.0\n")
+    (package / "sub" / "__init__.py").write_text(
+        "import threading\nrate = 2.0\nlock = threading.Lock()\n")
+    monkeypatch.syspath_prepend(str(package.parent))
+    installed = __import__(package.name)
+    place = installed.sub if inner else installed
+    f = sciad.jit((lambda x: x * installed.sub.rate) if inner else (lambda x: x * installed.rate),
+                  strict=True)
+    assert f(3.0) == 6.0
+    place.rate = 5.0
+    assert f(3.0) == 15.0
