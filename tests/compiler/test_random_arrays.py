@@ -170,7 +170,8 @@ def array(numbers, shape, dtype):
 
 FLOATS = [np.float64, np.float64, np.float32, np.complex128, np.complex64]
 KINDS = [*FLOATS, np.int64, np.int32]
-NUMBERS = st.lists(st.floats(-1.5, 1.5).map(lambda v: round(v, 2) + 0.003), min_size=23, max_size=23)
+DRAWN = st.floats(-1.5, 1.5).map(lambda v: round(v, 2) + 0.003)
+NUMBERS = st.lists(DRAWN, min_size=23, max_size=23)
 ARGS = st.tuples(st.builds(array, NUMBERS, st.sampled_from(SHAPES), st.sampled_from(FLOATS)),
                  st.builds(array, NUMBERS, st.sampled_from(SHAPES), st.sampled_from(KINDS)))
 STEPS = st.lists(st.tuples(st.sampled_from(INSTRUCTIONS), st.integers(0, 7), st.integers(0, 7)),
