@@ -12,8 +12,10 @@ from sciad.core.errors import NoRuleError, at_line
 from sciad.core.rules import Elementwise, ElementwiseConstant, elementwise, is_complex
 from sciad.ops.elementwise import (
     absolute,
+    cos,
     equal,
     exp,
+    greater,
     less,
     log,
     log1p,
@@ -50,15 +52,56 @@ def declare(name, *partials):
 
 erf = declare("erf", lambda y, x: 2.0 / SQRT_PI * exp(-x * x))
 erfc = declare("erfc", lambda y, x: -2.0 / SQRT_PI * exp(-x * x))
-erfcx = declare("erfcx", lambda y, x: 2.0 * x * y - 2.0 / SQRT_PI)
+erfcx = declare("erfcx", lambda y, x: _slope_of_erfcx(y, x))
 erfi = declare("erfi", lambda y, x: 2.0 / SQRT_PI * exp(x * x))
-dawsn = declare("dawsn", lambda y, x: 1.0 - 2.0 * x * y)
+dawsn = declare("dawsn", lambda y, x: _slope_of_dawsn(y, x))
 wofz = declare("wofz", lambda y, z: 2j / SQRT_PI - 2.0 * z * y)
 erfinv = declare("erfinv", lambda y, x: SQRT_PI / 2.0 * exp(y * y))
 erfcinv = declare("erfcinv", lambda y, x: -SQRT_PI / 2.0 * exp(y * y))
 ndtr = declare("ndtr", lambda y, x: exp(-0.5 * x * x) / (SQRT_PI * 2.0**0.5))
 ndtri = declare("ndtri", lambda y, p: SQRT_PI * 2.0**0.5 * exp(0.5 * y * y))
-log_ndtr = declare("log_ndtr", lambda y, x: exp(-0.5 * x * x - y) / (SQRT_PI * 2.0**0.5))
+log_ndtr = declare("log_ndtr", lambda y, x: _inverse_mills_ratio(y, x))
+
+_FAR = 12.0
+"""From here on the series below are exact to rounding, and the plain formulas cancel."""
+
+
+def _series(x, sign):
+    """sum_k (2k + 1)!! (sign / 2x^2)^k / x^2, for |x| >= _FAR."""
+    t = sign / (2.0 * x * x)
+    total = 1.0
+    for k in range(23, 1, -2):
+        total = 1.0 + float(k) * t * total
+    return total / (x * x)
+
+
+def _slope_of_erfcx(y, x):
+    """2 x y - 2 / sqrt(pi), for large x by its asymptotic series (DLMF 7.12.1)."""
+    near = 2.0 * x * y - 2.0 / SQRT_PI
+    if is_complex(x):
+        return near
+    far = greater(x, _FAR)
+    return where(far, -1.0 / SQRT_PI * _series(where(far, x, _FAR), -1.0), near)
+
+
+def _slope_of_dawsn(y, x):
+    """1 - 2 x y, for large x by its asymptotic series (DLMF 7.12.4)."""
+    near = 1.0 - 2.0 * x * y
+    if is_complex(x):
+        return near
+    far = greater(absolute(x), _FAR)
+    return where(far, -0.5 * _series(where(far, x, _FAR), 1.0), near)
+
+
+def _inverse_mills_ratio(y, x):
+    """The normal density over the distribution function; left of 0 by erfcx, whose derivatives
+    do not cancel either."""
+    density = exp(-0.5 * x * x - y) / (SQRT_PI * 2.0**0.5)
+    if is_complex(x):
+        return density
+    left = less(x, 0.0)
+    return where(left, (2.0**0.5 / SQRT_PI) / erfcx(where(left, x, -1.0) * -(0.5**0.5)), density)
+
 
 # --- gamma and beta (DLMF 5, 25.11) ---------------------------------------------------------------
 
@@ -68,7 +111,18 @@ psi = declare("psi", lambda y, x: (complex_zeta if is_complex(x) else zeta)(2.0,
 gammaln = declare("gammaln", lambda y, x: psi(x))
 loggamma = declare("loggamma", lambda y, z: psi(z))
 gamma = declare("gamma", lambda y, x: y * psi(x))
-rgamma = declare("rgamma", lambda y, x: -y * psi(x))
+rgamma = declare("rgamma", lambda y, x: _slope_of_rgamma(y, x))
+
+
+def _slope_of_rgamma(y, x):
+    """-y psi(x); left of 1/2, where psi has poles and 1 / gamma has none, the derivative of
+    gamma(1 - x) sin(pi x) / pi (DLMF 5.5.3)."""
+    if is_complex(x):
+        return -y * psi(x)
+    left = less(x, 0.5)
+    u, v = where(left, x, 0.25), where(left, 1.0, x)
+    turn = cos(np.pi * u) - psi(1.0 - u) * sin(np.pi * u) / np.pi
+    return where(left, gamma(1.0 - u) * turn, -y * psi(v))
 
 
 def _complex_zeta(s, q):

@@ -10,7 +10,17 @@ from sciad.core.backend import home_of, on_any_device
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.transforms import stop_gradient
 from sciad.ops import oscillation, special
-from sciad.ops.elementwise import absolute, exp, isfinite, log, real, sign, where
+from sciad.ops.elementwise import (
+    absolute,
+    equal,
+    exp,
+    isfinite,
+    log,
+    not_equal,
+    real,
+    sign,
+    where,
+)
 from sciad.ops.functions import require_real
 from sciad.ops.reduce import max_, sum_
 from sciad.special.functions import operand
@@ -20,10 +30,15 @@ def _followed(*args) -> bool:
     return any(isinstance(x, Array) or on_any_device(x) for x in args)
 
 
+def _largest(x, axis):
+    """The largest real part along `axis`, held fixed; 0 of nothing."""
+    largest = max_ if x.size else sum_
+    return stop_gradient(largest(real(x) if x.dtype.kind == "c" else x, axis, keepdims=True))
+
+
 def _shift(x, axis):
     """The largest real part along `axis`, held fixed; 0 where it is infinite, or of nothing."""
-    largest = max_ if x.size else sum_
-    top = stop_gradient(largest(real(x) if x.dtype.kind == "c" else x, axis, keepdims=True))
+    top = _largest(x, axis)
     return where(isfinite(top), top, 0.0)
 
 
@@ -41,16 +56,26 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     if not _followed(a, b):
         return sp.logsumexp(a, axis, b, keepdims, return_sign)
     a = a if isinstance(a, Array) else np.asarray(a)
-    if b is not None:
-        a = a + 0.0 * b
-    shift = _shift(a, axis)
-    terms = exp(a - shift)
-    total = sum_(terms if b is None else b * terms, axis, keepdims)
-    shift = shift if keepdims else shift.reshape(total.shape)
+    counted = a if b is None else where(not_equal(b, 0.0), a, -np.inf)
+    top = _largest(counted, axis)
+    shift = where(isfinite(top), top, 0.0)
+    total = sum_(_terms(a - shift, b), axis, keepdims)
+    nothing = equal(top, -np.inf)  # exp(-inf) alone: no derivative is owed to it
+    if not keepdims:
+        shift, nothing = (x.reshape(total.shape) for x in (shift, nothing))
     if not return_sign:
-        return _log(total) + shift
+        return where(nothing, -np.inf, _log(where(nothing, 1.0, total)) + shift)
     size = absolute(total)
     return _log(size) + shift, total / size if total.dtype.kind == "c" else sign(total)
+
+
+def _terms(x, b):
+    """b exp(x), and 0 of what a constant b of 0 leaves out, whose exponential may be too large."""
+    if b is None:
+        return exp(x)
+    if isinstance(b, Array):
+        return b * exp(x)
+    return where(equal(b, 0.0), 0.0, b * exp(where(equal(b, 0.0), 0.0, x)))
 
 
 def _log(x):

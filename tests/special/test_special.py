@@ -1,5 +1,6 @@
 """sciad.special: names, plain results, plain SciPy calls, errors, values against known laws."""
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import special as sp
@@ -206,3 +207,48 @@ def test_carlson_integrals_at_zero():
     assert grad(lambda x: sp.elliprd(x, 1.0, 2.0))(0.0) == -np.inf
     np.testing.assert_allclose(grad(lambda x: sp.elliprg(x, 1.0, 2.0))(0.0),
                                sp.elliprf(0.0, 1.0, 2.0) / 4, rtol=1e-14)
+
+
+def _log_ndtr(t):
+    return mpmath.log(mpmath.erfc(-t / mpmath.sqrt(2)) / 2)
+
+
+def _dawsn(t):
+    return mpmath.sqrt(mpmath.pi) / 2 * mpmath.exp(-t * t) * mpmath.erfi(t)
+
+
+FAR_OUT = {
+    "log_ndtr": (_log_ndtr, [-1e5, -1e4, -30.0, -1.0, 0.0, 3.0]),
+    "erfcx": (lambda t: mpmath.exp(t * t) * mpmath.erfc(t), [-3.0, 0.5, 11.0, 13.0, 1e3, 1e5]),
+    "dawsn": (_dawsn, [-1e3, -3.0, 0.5, 11.0, 13.0, 1e3]),
+    "rgamma": (mpmath.rgamma, [-5.0, -3.0, -2.5, -1.0, 0.0, 0.25, 0.5, 0.75, 10.0]),
+}
+
+
+@pytest.mark.parametrize("name", FAR_OUT)
+def test_slopes_do_not_cancel(name):
+    """To second order, far out and at poles of the factors, against 60 digits of mpmath."""
+    exact, points = FAR_OUT[name]
+    f = getattr(special, name)
+    for x in points:
+        with mpmath.workdps(60):
+            want = [float(mpmath.diff(exact, mpmath.mpf(x), order)) for order in (1, 2)]
+        got = [sciad.grad(f)(x), sciad.grad(sciad.grad(f))(x)]
+        np.testing.assert_allclose(got, want, rtol=2e-11)
+        np.testing.assert_allclose(sciad.jit(sciad.grad(sciad.grad(f)))(x), want[1], rtol=2e-11)
+
+
+def test_logsumexp_leaves_out_what_has_no_weight():
+    b, x = np.array([1.0, -2.0, 0.0]), np.array([3.0, -1.0, 1000.0])
+    value, slope = sciad.value_and_grad(lambda x: special.logsumexp(x, b=b))(x)
+    assert value == pytest.approx(sp.logsumexp(x, b=b))
+    terms = b[:2] * np.exp(x[:2])
+    np.testing.assert_allclose(slope, [*terms / terms.sum(), 0.0])
+    check_grads(lambda x, b: special.logsumexp(x, b=b), (x / 1e3, np.array([0.0, 1.0, 2.0])))
+
+
+def test_logsumexp_of_nothing_but_zeros():
+    rows = np.array([[-np.inf, -np.inf], [1.0, 2.0]])
+    value, slope = sciad.vjp(lambda x: special.logsumexp(x, axis=1), rows)
+    np.testing.assert_array_equal(value, sp.logsumexp(rows, axis=1))
+    np.testing.assert_allclose(slope(np.ones(2))[0], [[0.0, 0.0], sp.softmax(rows[1])])
