@@ -193,4 +193,5 @@ def parts_of_literal(to: Writer, atom: Literal) -> Z:
     value = atom.value
     if not isinstance(value, np.ndarray):
         return Z(Real(Literal(value.real), to), Real(Literal(value.imag), to))
-    return Z(*(Real(Literal(np.ascontiguousarray(x)), to) for x in (value.real, value.imag)))
+    parts = (np.asarray(x, order="C") for x in (value.real, value.imag))
+    return Z(*(Real(Literal(part), to) for part in parts))

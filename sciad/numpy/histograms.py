@@ -132,7 +132,8 @@ def _edges(a, bins, range, name):
     if isinstance(bins, str):
         bins = len(np.histogram_bin_edges(values, bins, range)) - 1
     if range is None and values.size and values.min() < values.max():
-        weight = np.linspace(0.0, 1.0, bins + 1)
+        dtype = np.empty(0, a.dtype).real.dtype if a.dtype.kind in "fc" else np.dtype(float)
+        weight = np.linspace(0.0, 1.0, bins + 1).astype(dtype)
         return reduce.min_(a) * (1.0 - weight) + reduce.max_(a) * weight
     return np.histogram_bin_edges(values, bins, range)
 

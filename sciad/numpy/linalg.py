@@ -31,6 +31,7 @@ from sciad.numpy.norms import cond, matrix_norm, norm, singular_values, vector_n
 from sciad.numpy.products import multi_dot
 from sciad.ops import factor, reduce, sorting
 from sciad.ops.control import assume
+from sciad.ops.create import buffer
 from sciad.ops.decompositions import cholesky_p, eig_p, qr_p
 from sciad.ops.determinant import det_p, slogdet_p
 from sciad.ops.eigh import eigh_p
@@ -284,9 +285,11 @@ def svdvals(x):
 
 @implements(np.linalg.matrix_power)
 def matrix_power(a, n):
-    a = _square(a, "matrix_power")
+    """Of integers in integers, as long as no inverse is taken."""
+    a = as_array(a)
+    require_square(a, "matrix_power")
     if n == 0:
-        return a * 0.0 + _identity_like(a)
+        return buffer(_identity_like(a).copy())
     if n < 0:
         a, n = inv(a), -n
     result = None

@@ -132,7 +132,7 @@ def matrix_norm(x, keepdims=False, ord="fro"):
 
 @implements(np.linalg.cond)
 def cond(x, p=None):
-    x = as_array(x)
+    x = _inexact(x)
     require_matrix(x, "cond")
     if not x.shape[-1] or not x.shape[-2]:
         raise ArgumentError(f"cond: a matrix of shape {x.shape[-2:]} has no entries, so no "

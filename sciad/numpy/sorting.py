@@ -56,7 +56,9 @@ def ptp(a, axis=None, *, keepdims=False):
 @implements(np.sort_complex)
 def sort_complex(a):
     a = sorting.sort(as_array(a))
-    return a if a.dtype.kind == "c" else a * (1 + 0j)
+    if a.dtype.kind == "c":
+        return a
+    return a.astype(np.complex64 if a.dtype.char in "bBhH" else np.complex128)
 
 
 def sort_in_place(x, axis=-1, kind=None, *, stable=None):

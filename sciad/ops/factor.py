@@ -16,7 +16,8 @@ from sciad.ops.shape import reshape, unbroadcast
 
 def _solve_type(a, b):
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    return Type((*batch, *b.shape[-2:]), np.result_type(a.dtype, b.dtype, np.float32))
+    dtypes = (x.dtype if x.dtype.kind in "fc" else np.float64 for x in (a, b))
+    return Type((*batch, *b.shape[-2:]), np.result_type(*dtypes, np.float32))
 
 
 def _solve_jvp(tangents, x, args, params):

@@ -174,6 +174,11 @@ FUNCTIONS = {
     "linspace": lambda x: np.linspace(x, x + 1, 3),
     "geomspace": lambda x: snp.geomspace(x - 9.5, 2 * x - 19.0, 3),
     "isposinf": np.isposinf, "isreal": np.isreal, "insert": lambda x: np.insert(x, 1, 5),
+    "sort_complex": np.sort_complex, "cond": lambda x: np.linalg.cond(x[:2, :2], 1),
+    "matrix_power": lambda x: np.linalg.matrix_power(x[:2, :2], 3),
+    "matrix_power(0)": lambda x: np.linalg.matrix_power(x[:2, :2], 0),
+    "solve": lambda x: np.linalg.solve(x[:2, :2], x[:2, 2]),
+    "histogram": lambda x: np.histogram(x, 3), "zeros_like": np.zeros_like,
     "fft": np.fft.fft, "rfft": np.fft.rfft, "matmul": lambda x: x @ x.T,
     "+ 1": lambda x: x + 1, "+ 1.5": lambda x: x + 1.5, "1 -": lambda x: 1 - x,
     "/ 2": lambda x: x / 2, "2 /": lambda x: 2 / x, "** 2": lambda x: x ** 2,
@@ -263,6 +268,7 @@ def test_of_one_array(name):
 
 
 NOT_EXTREME = {
+    "cond", "solve", "histogram",  # nothing to compare, rounding, memory
     "linspace", "geomspace",  # infinite ends
     "quantile([])",  # NumPy's overflow
 }
