@@ -34,7 +34,7 @@ from sciad.compiler.nested import Inlined
 from sciad.compiler.orders import Orders
 from sciad.compiler.recent import Recent
 from sciad.compiler.recompiling import Histories, RecompilationWarning
-from sciad.compiler.reports import Report, Stages
+from sciad.compiler.reports import Report, Stages, Uncompiled
 from sciad.compiler.saved import save
 from sciad.compiler.specialise import Options, Recordings, Specialisation, specialised
 from sciad.compiler.values import Unsupported
@@ -407,14 +407,16 @@ class Jitted:
     # --- showing ---------------------------------------------------------------------------------
 
     def lower(self, *args, **kwargs) -> Stages:
-        """Every stage of the compilation for these arguments."""
+        """Every stage of the compilation for these arguments.
+
+        Where there is no machine code, as with ``SCIAD_JIT=0``, these are the stages before it.
+        """
         call = self._bind(args, kwargs)
         if call.reason:
             raise RecordError(call.reason)
-        kernel = call.found.kernel
-        if kernel is None:
-            raise Unsupported(call.found.reason)
-        return Stages(kernel)
+        found = call.found
+        return Stages(found.kernel or Uncompiled(
+            found.graph, found.reason, _kernel_name(self.f), self.options.fastmath))
 
     def report(self) -> Report:
         """What was compiled, how long it took, and what runs eagerly.

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import html
+from functools import cached_property
 from typing import Any
 
 from sciad.compiler import loops
 from sciad.compiler.device import DeviceKernel, cuda_text
+from sciad.compiler.lower import Lowered, lower
 from sciad.compiler.native import Kernel
+from sciad.compiler.passes import optimise
+from sciad.compiler.realify import realify
 from sciad.compiler.scalars import DTYPES
+from sciad.compiler.values import Unsupported
+from sciad.core.graph import Graph
+
+
+class Uncompiled:
+    """The stages of a graph that has no machine code, for the reason given: those before it."""
+
+    def __init__(self, graph: Graph, reason: str, name: str, fastmath: bool):
+        self.graph, self.reason, self.name, self.fastmath = graph, reason, name, fastmath
+        self.simplified = optimise(realify(graph))
+
+    @cached_property
+    def lowered(self) -> Lowered:
+        return lower(self.simplified, self.name, threads=True, fastmath=self.fastmath)
+
+    @property
+    def library(self) -> Any:
+        raise Unsupported(self.reason)
 
 
 class Stages:
@@ -22,7 +44,7 @@ class Stages:
         What remains after constants are folded, equal operations shared and unused ones dropped.
     """
 
-    def __init__(self, kernel: Kernel | DeviceKernel):
+    def __init__(self, kernel: Kernel | DeviceKernel | Uncompiled):
         self.graph = kernel.graph
         self.simplified = kernel.simplified
         self._kernel = kernel
@@ -53,8 +75,12 @@ class Stages:
         return cuda_text(self.graph, self._kernel.lowered.name)
 
     def __repr__(self):
+        try:
+            last = self.loops
+        except Unsupported as reason:
+            last = f"none: {reason}"
         return (f"# recorded\n{self.graph}\n\n# simplified\n{self.simplified}\n\n"
-                f"# loops\n{self.loops}")
+                f"# loops\n{last}")
 
 
 class Report:

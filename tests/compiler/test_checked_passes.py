@@ -21,8 +21,8 @@ from tests.ops.tables import CASES
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::RuntimeWarning")]
 
-GRAPHS = {passes: ["fold", "simplify", "pieces", "select", "share", "share_loops", "settle", "hoist",
-                   "prune"],
+GRAPHS = {passes: ["fold", "simplify", "pieces", "select", "share", "share_loops", "settle",
+                   "hoist", "prune"],
           native: ["realify", "optimise"]}
 LOOPS = {lower: ["spread", "outlined"]}
 

@@ -5,6 +5,9 @@ import pytest
 
 import sciad
 from sciad.compiler import llvm
+from sciad.compiler.reports import Stages, Uncompiled
+from sciad.compiler.values import Unsupported
+from sciad.core.record import record
 
 native = pytest.mark.skipif(not llvm.available(), reason="no native code here")
 
@@ -96,6 +99,23 @@ def test_without_native_code(monkeypatch):
     assert f(1.0) == 2.777
     assert "native code is not available" in f.report().signatures[0]["eager"]
     assert "eager" in repr(f.report())
+
+
+def test_the_stages_before_machine_code_need_none(monkeypatch):
+    monkeypatch.setenv("SCIAD_JIT", "0")
+    stages = sciad.jit(lambda x: np.sum(np.tanh(x) * 0.778)).lower(np.ones(100))
+    assert "tanh" in str(stages.graph) and "tanh" in str(stages.simplified)
+    assert "for " in stages.loops and "# loops" in repr(stages)
+    for text in ("llvm", "optimised", "assembly"):
+        with pytest.raises(Unsupported, match="native code is not available"):
+            getattr(stages, text)
+
+
+def test_the_graph_of_what_has_no_native_code():
+    stages = Stages(Uncompiled(record(np.sin, 0.5).graph, "no such machine", "f", False))
+    assert "sin" in str(stages.graph) and "sin" in stages.loops
+    with pytest.raises(Unsupported, match="no such machine"):
+        _ = stages.llvm
 
 
 @native
