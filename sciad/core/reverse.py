@@ -440,7 +440,7 @@ def pull_write(entry, g, cot, i, own):
         if part.shape != v.shape:
             part = Tools.unbroadcast(part, v.shape)
         if type(part) is not np.ndarray or iv in own and cot[iv] is not None:
-            add(cot, iv, part, own)
+            add(cot, iv, part.copy() if on_any_device(part) else part, own)
         else:
             add(cot, iv, part.copy(), own)
             own.add(iv)
