@@ -21,7 +21,7 @@ import numpy as np
 
 from sciad.core import tree
 from sciad.core.arguments import differentiable, one_array, packed, places_of, positions
-from sciad.core.array import plain
+from sciad.core.array import has_data, plain
 from sciad.core.backend import asnumpy
 from sciad.core.compressed import sparse_hessian, sparse_jacobian
 from sciad.core.errors import ArgumentError, LostGradientError, at_line
@@ -377,17 +377,20 @@ def _holomorphic(block: _Block, f, name):
     """The complex derivative, once the other one is known to vanish."""
     if block.dzbar is None or not block.out.size or not block.x.size:
         return block.dz
-    rest = abs(asnumpy(plain(block.dzbar, f"{name} of a function of complex numbers")))
-    sizes = abs(asnumpy(plain(block.dz)))
-    inner = tuple(range(len(block.out.shape), sizes.ndim))
+    data = has_data(block.dz) and has_data(block.dzbar)
+    rest, sizes = (abs(asnumpy(plain(x)) if data else x) for x in (block.dzbar, block.dz))
+    inner = tuple(range(len(block.out.shape), len(sizes.shape)))
     scale = np.maximum(sizes, rest).max(axis=inner, keepdims=True)
     wrong = rest > _ROUNDING * np.finfo(rest.dtype).eps * scale
+    label = getattr(f, "__name__", "the function")
+    told = f"{name}: {label} has no complex derivative here"
+    cure = ("use sciad.wirtinger for both derivatives, or sciad.grad for the gradient of a real "
+            "number")
+    if not data:
+        return Tools.require(block.dz, ~np.any(wrong), f"{told}; {cure}", LostGradientError)
     if wrong.any():
         at = tuple(map(int, np.argwhere(wrong)[0]))
         where = f" at entry {at}" if at else ""
-        label = getattr(f, "__name__", "the function")
-        raise LostGradientError(
-            f"{name}: {label} has no complex derivative here, its derivative by conj(z) is "
-            f"{asnumpy(plain(block.dzbar))[at]}{where}{at_line()}; use sciad.wirtinger for both "
-            "derivatives, or sciad.grad for the gradient of a real number")
+        raise LostGradientError(f"{told}, its derivative by conj(z) is "
+                                f"{asnumpy(plain(block.dzbar))[at]}{where}{at_line()}; {cure}")
     return block.dz

@@ -41,6 +41,7 @@ class Tools:
     where: Callable
     concatenate: Callable
     vmap: Callable
+    require: Callable
 
 
 SAME, MINUS = "same", "minus"

@@ -10,6 +10,7 @@ import numpy as np
 
 from sciad.core.array import has_data, plain
 from sciad.core.errors import ArgumentError, at_line
+from sciad.core.rules import Tools
 from sciad.core.structure import Frozen
 from sciad.ops.control.stopping import check_p
 
@@ -19,10 +20,13 @@ def known(*xs: Any) -> tuple:
     return tuple(map(plain, xs)) if all(map(has_data, xs)) else xs
 
 
-def require(x: Any, ok: Any, message: str) -> Any:
-    """`x`, where the truth value `ok` holds; `ArgumentError` otherwise."""
+def require(x: Any, ok: Any, message: str, kind: type[Exception] = ArgumentError) -> Any:
+    """`x`, where the truth value `ok` holds; an error of that kind otherwise."""
     if not has_data(ok):
-        return check_p(x, ok, exception=Frozen(ArgumentError(message + at_line())))
+        return check_p(x, ok, exception=Frozen(kind(message + at_line())))
     if not np.all(plain(ok)):
-        raise ArgumentError(message + at_line())
+        raise kind(message + at_line())
     return x
+
+
+Tools.require = require

@@ -129,3 +129,13 @@ def test_long_recorded_derivatives_are_loops(derivative, f, x):
     again = sciad.grad(lambda x: np.sum(np.abs(sciad.jit(derivative(f))(x)) ** 2))
     np.testing.assert_allclose(
         again(x), sciad.grad(lambda x: np.sum(np.abs(derivative(f)(x)) ** 2))(x), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [3, 90])
+def test_complex_jacobians_are_recorded_with_their_check(n):
+    z = np.linspace(0.1, 1.0, n) + 0.5j
+    f = sciad.jit(sciad.jacobian(lambda z: np.exp(z * z) * np.cumsum(z)), strict=True)
+    np.testing.assert_allclose(f(z), sciad.jacobian(lambda z: np.exp(z * z) * np.cumsum(z))(z),
+                               rtol=1e-12, atol=1e-12)
+    with pytest.raises(LostGradientError, match="has no complex derivative.*sciad.wirtinger"):
+        sciad.jit(sciad.jacobian(lambda z: z * np.conj(z)), strict=True)(z)
