@@ -84,11 +84,15 @@ def _status_of(error: BaseException) -> int:
     return number
 
 
+class KernelError(SciadError, RuntimeError):
+    """Machine code ended in a way that the program knows nothing of."""
+
+
 def throw(status: int) -> None:
     """Raise what a status of a callback stands for; nothing if it is none."""
     error = _raised.pop(status, None)
     if error is None and (status == INTERRUPTED or status >= _FIRST_RAISED):
-        error = _lost.pop() if _lost else RuntimeError(
+        error = _lost.pop() if _lost else KernelError(
             "a call back into Python did not run; what stopped it was printed above")
     if error is not None:
         raise error

@@ -23,7 +23,7 @@ import operator
 import re
 import sys
 import types
-from collections import OrderedDict, deque, namedtuple
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -114,7 +114,7 @@ class Environment:
     __slots__ = ("leaves", "by_value", "keep", "key", "refusal", "shared", "catches", "unchanged",
                  "_account", "_seen", "_watch", "_arrays", "_fixed", "_behind", "_later",
                  "_attributes", "_dynamic", "_classes", "_modules", "_read", "_whole", "_named",
-                 "_deep", "_depth")
+                 "_deep", "_awaited", "_depth")
 
     def __init__(self, function: Any, fixed: bool = False):
         self.leaves: list[Any] = []
@@ -134,6 +134,7 @@ class Environment:
         self._modules: list[types.ModuleType] = []
         self._read: set[tuple[int, str]] = set()
         self._whole: set[int] = set()
+        self._awaited: list[str] = []
         self._named: dict[int, dict[str, None]] = {}
         self._deep: set[int] = set()
         self._depth = 0
@@ -196,6 +197,8 @@ class Environment:
 
     def _keys(self, x):
         """The keys of a dict, the members of a set; they count by value."""
+        if isinstance(x, defaultdict):
+            self._later.append((self._visit, x.default_factory))
         keys = _keys_of(x)
         if all(type(key) is str for key in keys):
             self._account.append(tuple(keys))
@@ -424,6 +427,12 @@ class Environment:
             if isinstance(module, types.ModuleType):
                 self._account.append((name, id(module)))
                 self._later.append((self._module, module))
+            else:
+                self._awaited.append(name)
+
+    def imported_since(self) -> bool:
+        """Whether a module that a function imports when it is called was not there, and is now."""
+        return any(name in sys.modules for name in self._awaited)
 
 
 _REACH_ANYTHING = (globals, eval, exec)

@@ -56,6 +56,9 @@ from sciad.ops.control import BufferFull
 _INTS_ARE_STATIC = object()
 """In place of a specialisation: the function asks an integer argument for its value."""
 
+_IMPORTED = object()
+"""The same: recording imported a module that the function reads, which is known now."""
+
 _MOST_KNOWN = 256
 _GROWTH = 8
 
@@ -219,8 +222,8 @@ class Jitted:
     def _repeated(self, found, args, kwargs, error: Exception | None = None):
         """Run eagerly what machine code has no answer to. An exception is one: the program may
         catch it, or write into its arguments before."""
-        if isinstance(error, MemoryError) or isinstance(error, SciadError) and not getattr(
-                error, "eager_knows_more", False):
+        if isinstance(error, (MemoryError, RecursionError)) or isinstance(
+                error, SciadError) and not getattr(error, "eager_knows_more", False):
             raise error
         if isinstance(error, BoundsError) and home_of(*tree.flatten((args, kwargs))[0]) is not None:
             raise error  # a device's arrays do not look at bounds
@@ -303,6 +306,8 @@ class Jitted:
         if found is _INTS_ARE_STATIC:
             self._state.static_ints = True
             return self._bind(args, kwargs)
+        if found is _IMPORTED:
+            return self._bind(args, kwargs, by_value)
         if type(found) is ByValue:
             return self._bind(args, kwargs, found.leaves)
         if type(found) is str:
@@ -358,6 +363,8 @@ class Jitted:
             with uncollected():
                 found = self._recorded(call)
         except REFUSALS as error:
+            if call.environment.imported_since():
+                return _IMPORTED
             found = self._asked_for(error, call)
             if found is not None:
                 pass

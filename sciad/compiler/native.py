@@ -197,7 +197,7 @@ def failure(statuses: list[Exception], status: int) -> Exception:
         return _again(statuses[status - FIRST_STATUS])
     if status == -1:
         return MemoryError("a compiled function could not allocate its workspace")
-    return RuntimeError(f"a compiled function returned the unknown status {status}")
+    return callbacks.KernelError(f"a compiled function returned the unknown status {status}")
 
 
 def _again(exception: Exception) -> Exception:

@@ -367,6 +367,12 @@ def order_of_a_dict():
             lambda: k.update(a=k.pop("a")))
 
 
+@case
+def factory_of_a_dict():
+    k = collections.defaultdict(lambda: 2.0)
+    return lambda x: x * k.default_factory(), lambda: setattr(k, "default_factory", lambda: 5.0)
+
+
 class Scaled(float):
     pass
 
@@ -435,6 +441,20 @@ def test_the_class_of_an_argument(kind):
         assert f(kind(1.0)) == 1.0
     finally:
         kind.rate, kind.scaled = known
+
+
+def test_a_module_imported_by_the_first_call(tmp_path, monkeypatch):
+    (tmp_path / "first_call.py").write_text("rate = 2.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def f(x):
+        import first_call
+        return x * first_call.rate
+
+    compiled = sciad.jit(f, strict=True)
+    assert compiled(3.0) == 6.0
+    sys.modules["first_call"].rate = 5.0
+    assert compiled(3.0) == 15.0
 
 
 def test_functions_of_one_text_and_other_globals_are_told_apart():
