@@ -36,6 +36,7 @@ from sciad.compiler.recent import Recent
 from sciad.compiler.recompiling import Histories, RecompilationWarning
 from sciad.compiler.reports import Report, Stages, Uncompiled
 from sciad.compiler.saved import save
+from sciad.compiler.sparse_products import CompiledProducts, is_sparse
 from sciad.compiler.specialise import Options, Recordings, Specialisation, specialised
 from sciad.compiler.values import Unsupported
 from sciad.core import tree
@@ -105,7 +106,8 @@ def jit(f: Callable | None = None, *, static_argnames: str | Iterable[str] = (),
     Numbers are values, so a learning rate that changes compiles nothing. An int is a value too,
     until the function asks for it (``range(n)``, a shape, an index); it then counts by value, as
     texts, truth values and None always do. What the function writes into an array among its
-    arguments is written there, as without `jit`.
+    arguments is written there, as without `jit`. Of a sparse derivative, ``jacobian(f, sparsity=
+    "auto")``, the products are compiled; the matrix is put together in Python.
 
     Examples
     --------
@@ -129,6 +131,9 @@ def jit(f: Callable | None = None, *, static_argnames: str | Iterable[str] = (),
         made = names or f.static_argnames, strict or f.strict, (
             f.options if options == Options() else options)
         return f if made == f._made_with() else Jitted(f.f, *made)
+    if is_sparse(f):
+        return CompiledProducts(f, jit(f.f, static_argnames=names, strict=strict,
+                                       fastmath=fastmath, device=device))
     check_static(f, names)
     return Jitted(f, names, strict, options)
 
