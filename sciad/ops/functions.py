@@ -151,7 +151,8 @@ def modf(x):
     """Fraction and whole part, both with the sign of x."""
     x = floats(x)
     whole = trunc(x)
-    return where(isfinite(x), x - whole, 0.0 * sign(x)), whole
+    fraction = where(signbit(x), -(whole - x), x - whole)
+    return where(isfinite(x), fraction, 0.0 * sign(x)), whole
 
 
 def fix(x):

@@ -288,3 +288,12 @@ def test_of_two_arrays(name):
             x, y = small(first, (2, 3)), small(second, (2, 3))[:, ::-1]
             y = np.abs(y) if name in ("power", "left_shift", "right_shift", "ldexp") else y
             compare(name, TWO[name], (x, y))
+
+
+@pytest.mark.parametrize("x", [[-3.0, -0.0, 0.0, 3.0, -np.inf, np.inf], [-3, 0, 3]], ids=len)
+def test_zeros_of_modf_have_the_sign_of_the_number(x):
+    want = np.modf(np.array(x))[0]
+    for call in MODES.values():
+        with np.errstate(invalid="ignore"):
+            got = call(np.modf, np.array(x))[0]
+        np.testing.assert_array_equal(np.signbit(unwrap_plain(got)), np.signbit(want))
