@@ -100,7 +100,7 @@ def _defined():
                 yield value
 
 
-EFFECTS = {"fail", "check"}
+EFFECTS = {"fail", "check", "assume"}
 """Operations that only stop a program: tested with control flow."""
 
 
@@ -108,10 +108,14 @@ EAGER = {"cumprod", "searchsorted"}
 """Operations that need to see the values: recorded programs contain others in their place."""
 
 
+WITHOUT_RULE = {"riemann_zeta"}
+"""Operations whose one operand has no derivative here, which raise by name."""
+
+
 def test_every_primitive_stands_in_the_table():
     found: set[Primitive] = set()
     for case in CASES:
         for function in (case.function, _cotangents(case)):
             _primitives_of(record(function, *case.args).graph, found)
-    missing = {p.name for p in _defined()} - {p.name for p in found} - EFFECTS - EAGER
+    missing = {p.name for p in _defined()} - {p.name for p in found} - EFFECTS - EAGER - WITHOUT_RULE
     assert not missing
