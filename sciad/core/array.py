@@ -47,7 +47,7 @@ FUNCTIONS: dict[Callable, Callable] = {}
 """What other `numpy` functions mean on Arrays; filled by `sciad.numpy`."""
 
 MIRRORS: list[Callable] = []
-"""What is told of an object array of entries that NumPy made, to keep it true to its Array."""
+"""What gives the object array for the entries of an Array, and keeps it true to it."""
 
 WINDOWS: list[Callable] = []
 """What gives the plain array that shares the memory of an Array that no transform follows."""
@@ -266,12 +266,14 @@ class Array:
                 "which NumPy takes for real numbers (.imag is zero, a norm lacks its conjugate); "
                 f"{cure}"))
         out = np.empty(live.shape, dtype=object)
-        for index in np.ndindex(live.shape):
-            out[index] = live[index] if index else live
         if not copy and live.shape:
             for mirror in MIRRORS:
-                mirror(self, out)
-        out.flags.writeable = bool(copy)  # NumPy has no way to tell x of a write into it
+                out = mirror(self)
+        for index in np.ndindex(live.shape):
+            out[index] = live[index] if index else live
+        if not copy:
+            out = out.view()
+            out.flags.writeable = False  # NumPy has no way to tell x of a write into it
         return out
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):

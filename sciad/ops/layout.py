@@ -52,6 +52,19 @@ def blank(x: Array, strides: Strides) -> np.ndarray:
     return np.ndarray(shape, dtype, memory, before, strides)
 
 
+def objects_as(x: Array) -> np.ndarray:
+    """An array of objects that lies in memory as `x` does, so that NumPy copies it (in
+    ``np.ascontiguousarray``, say) where it would copy `x`."""
+    seen = next(in_memory(x))
+    if seen.flags.c_contiguous or seen.size == 0 or any(s % seen.itemsize for s in seen.strides):
+        return np.empty(seen.shape, object)
+    steps = [s // seen.itemsize for s in seen.strides]
+    reach = [(n - 1) * s for n, s in zip(seen.shape, steps, strict=True)]
+    before, after = -sum(r for r in reach if r < 0), sum(r for r in reach if r > 0)
+    memory = np.empty(before + after + 1, object)[before:]
+    return np.lib.stride_tricks.as_strided(memory, seen.shape, [s * memory.itemsize for s in steps])
+
+
 def orders(x: Array) -> Iterator[np.ndarray]:
     """Blanks of the shape of `x` in every order of its axes."""
     shape = x.shape

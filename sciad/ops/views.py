@@ -310,18 +310,18 @@ def _refresh_mirrors(storage):
         for link in chain:
             whole = link.take(whole)
         if objects is not None:
-            objects.flags.writeable = True
             for index in np.ndindex(objects.shape):
                 objects[index] = whole[index]
-            objects.flags.writeable = False
 
 
-def _mirror(x: Array, objects: np.ndarray) -> None:
-    """Let writes into `x` reach `objects`, the array that ``np.asarray(x)`` gives."""
+def _mirror(x: Array) -> np.ndarray:
+    """The object array of which ``np.asarray(x)`` gives a view; writes into `x` reach it."""
     if x._alias is None:
         hold(x)
     storage, chain = x._alias
+    objects = layout.objects_as(x)
     storage.mirrors.append((weakref.ref(objects), chain))
+    return objects
 
 
 def _window(x: Array) -> np.ndarray | None:
