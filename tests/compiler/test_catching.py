@@ -94,6 +94,31 @@ def test_an_operation_that_is_there_to_fail():
         np.testing.assert_array_equal(compiled(SINGULAR), f(SINGULAR))
 
 
+def test_a_read_that_is_there_to_fail():
+    def f(x, i):
+        try:
+            x[i]
+        except IndexError:
+            return x * 0
+        return x
+
+    compiled, x = sciad.jit(f), np.ones(2)
+    with pytest.warns(FallbackWarning, match="the result of getitem .* is not used"):
+        np.testing.assert_array_equal(compiled(x, np.array([5])), [0.0, 0.0])
+    np.testing.assert_array_equal(compiled(x, np.array([1])), x)
+
+
+def test_a_read_whose_value_no_derivative_needs():
+    place = np.array([0, 2, 2])
+
+    def f(x):
+        with np.errstate(all="ignore"):
+            return np.sum(3 * x[place])
+
+    x = np.arange(3.0)
+    np.testing.assert_array_equal(sciad.jit(sciad.grad(f), strict=True)(x), [3.0, 0.0, 6.0])
+
+
 def test_what_is_not_caught_is_raised():
     compiled = sciad.jit(lambda a: np.linalg.inv(a))
     with pytest.raises(np.linalg.LinAlgError, match="Singular"):
