@@ -347,7 +347,8 @@ def _storable(v, x):
         from_pack = Tools.pack(v)
         given = v = from_pack if isinstance(from_pack, Array) else v.astype(x.dtype)
     if type(v) is not Array:
-        return v if v is given else _assigned(given, v.shape, x.dtype)
+        fits = v is given or type(given) is float and x.dtype.kind in "fc"
+        return v if fits else _assigned(given, v.shape, x.dtype)
     v = current(v)
     if v._interp is None:
         return v._value
