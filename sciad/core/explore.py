@@ -213,6 +213,7 @@ class Explorer:
         if self.cursor < len(equations):
             equation = equations[self.cursor]
             if not _same_step(equation, primitive, inputs, params, self.const_vars):
+                _check_types(primitive, inputs, params)
                 raise RecordError(
                     f"the function is not pure: run again, it does {primitive} where it did "
                     f"{equation.primitive} ({equation.where}){at_line()}")
@@ -222,6 +223,7 @@ class Explorer:
 
     def _record(self, primitive, inputs, params):
         if self.path.end is not None:
+            _check_types(primitive, inputs, params)
             raise RecordError(f"the function is not pure: run again, it goes on with {primitive} "
                               f"where it ended{at_line()}")
         self.recorded += 1
@@ -427,6 +429,11 @@ def _tells_a_value(exception: Exception) -> bool:
     """Whether an exception holds values without data."""
     held = tree.flatten((exception.args, vars(exception)))[0]
     return any(isinstance(x, Array) and is_recorded(x, ended=True) for x in held)
+
+
+def _check_types(primitive, inputs, params) -> None:
+    """Raise what the operation raised when it was met first, and the program caught."""
+    output_types(primitive, [x.type for x in inputs], params)
 
 
 def _outer_type(x: Array):

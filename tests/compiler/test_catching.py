@@ -119,6 +119,29 @@ def test_a_read_whose_value_no_derivative_needs():
     np.testing.assert_array_equal(sciad.jit(sciad.grad(f), strict=True)(x), [3.0, 0.0, 6.0])
 
 
+def fits(a, b):
+    try:
+        return np.dot(a, b)
+    except ValueError:
+        return np.sum(a) * b
+
+
+def fits_in_branches(a, b):
+    if a[0] > 0:
+        try:
+            np.dot(a, b)
+        except ValueError:
+            b = 2 * b
+    return fits(a, b)
+
+
+@pytest.mark.parametrize("f", [fits, fits_in_branches], ids=lambda f: f.__name__)
+def test_what_is_caught_while_recording(f):
+    compiled = sciad.jit(f, strict=True)
+    for a in (np.ones(2), -np.ones(2)):
+        np.testing.assert_allclose(compiled(a, np.ones(3)), f(a, np.ones(3)))
+
+
 def test_what_is_not_caught_is_raised():
     compiled = sciad.jit(lambda a: np.linalg.inv(a))
     with pytest.raises(np.linalg.LinAlgError, match="Singular"):
