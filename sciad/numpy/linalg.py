@@ -23,6 +23,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from sciad.core.array import Array, has_data, plain
+from sciad.core.backend import beside
 from sciad.core.errors import ArgumentError, NoRuleError, at_line
 from sciad.numpy import products
 from sciad.numpy.asking import matrix_rank
@@ -289,7 +290,7 @@ def matrix_power(a, n):
     a = as_array(a)
     require_square(a, "matrix_power")
     if n == 0:
-        return buffer(_identity_like(a).copy())
+        return buffer(beside(_identity_like(a).copy(), a))
     if n < 0:
         a, n = inv(a), -n
     result = None
