@@ -19,6 +19,7 @@ from sciad.compiler.lookups import lookups
 
 op, dtype, lib, cls = max, np.float32, np, None
 CASES = []
+made = []
 
 
 def case(make):
@@ -31,10 +32,19 @@ def sets(name, value):
     return lambda: globals().__setitem__(name, value)
 
 
+@pytest.fixture(autouse=True)
+def only_real_modules():
+    """No module made here stays behind."""
+    yield
+    while made:
+        sys.modules.pop(made.pop(), None)
+
+
 def module(name, **content):
     found = types.ModuleType(name)
     vars(found).update(content)
     sys.modules[name] = found
+    made.append(name)
     return found
 
 

@@ -1,7 +1,6 @@
 """Recording leaves classes, modules and what hangs on them as they were."""
 
 import collections
-import sys
 import types
 
 import numpy as np
@@ -13,7 +12,6 @@ from sciad.compiler.restoring import restored
 
 count = 0
 tools = types.ModuleType("tools_of_restoring")
-sys.modules[tools.__name__] = tools
 
 
 def eagerly(f, *args):
