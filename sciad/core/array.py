@@ -90,8 +90,6 @@ class Array:
 
     __slots__ = ("_value", "_interp", "_node", "_alias", "__weakref__")
     __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]
-
     def __init__(self, value, interp=None, node=None):
         self._value = value
         self._interp = interp
@@ -153,6 +151,11 @@ class Array:
     def __iter__(self):
         for index in range(len(self)):
             yield self[index]
+
+    def __hash__(self) -> int:
+        if is_recorded(self) and package(sys._getframe(1)) not in ("sciad", "numpy", "optree"):
+            plain(self, "a key of a dict or a member of a set")
+        raise TypeError(f"unhashable type: {type(self).__name__!r}")
 
     def __repr__(self) -> str:
         if is_recorded(self) and not is_onlooker(sys._getframe(1)):

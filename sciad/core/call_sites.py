@@ -284,6 +284,18 @@ def _leads_to_raise(code: CodeType, offset: int) -> bool:
     return False
 
 
+def raised_on_purpose(error: BaseException) -> bool:
+    """Whether a `raise` of the program's own raised an exception, which is none about types."""
+    traceback = error.__traceback__
+    if traceback is None or isinstance(error, TypeError):
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    frame, offset = traceback.tb_frame, traceback.tb_lasti
+    return package(frame) not in ("sciad", "numpy") and (
+        dis.opname[frame.f_code.co_code[offset]] == "RAISE_VARARGS")
+
+
 def numpy_function() -> str | None:
     """Of what calls sciad now: the function of NumPy that the program has called, or None."""
     frame: FrameType | None = sys._getframe(1)

@@ -3,12 +3,13 @@
 ``bool(x)`` of a recorded value is a *question*. The function runs on with the answer yes; the
 answer no is run later, by replaying the function up to the question. A tree of runs would grow
 exponentially in the number of ifs, so runs *join*: a question is known by the user frames' code
-and offsets, the untraced state reachable from their locals, and how often the run was there. A
-run that comes to a known question does not explore it again; it goes through the known
-continuation as a *shadow*, checking operation by operation that it would record the same, and
-learning which of its values stand for which of the first run's. Every path of the known
-continuation is checked
-so before the join is kept. A continuation that differs anywhere is explored separately.
+and offsets, the untraced state reachable from their locals, and how often the run was there (or
+how many turns of a loop it has made). A run that comes to a known question does not explore it
+again; it goes through the known continuation as a *shadow*, checking operation by operation that it
+would record the same, and learning which of its values stand for which of the first run's. Every
+path of the known continuation is checked so before the join is kept. A continuation that differs
+anywhere is explored separately. Python numbers that differ from path to path are no state but
+values, where there are many paths (`sciad.core.promotion`).
 
 Seven sequential ifs take some 15 runs rather than 128.
 """
@@ -18,10 +19,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sciad.core import tree
 from sciad.core.array import Array, current, is_recorded
+from sciad.core.call_sites import raised_on_purpose
 from sciad.core.errors import (
     RecordError,
     SciadError,
@@ -31,11 +33,13 @@ from sciad.core.errors import (
     raised_at,
     user_place,
 )
+from sciad.core.exactness import unfit
 from sciad.core.fingerprint import fingerprint
 from sciad.core.graph import Atom, Equation, Literal, Var, output_types
 from sciad.core.memory_order import ordered
-from sciad.core.paths import Jump, Needs, Path, Question, Raise, Return, below, uncovered
+from sciad.core.paths import Jump, Needs, Path, Question, Raise, Return, below, leading, uncovered
 from sciad.core.primitive import Primitive
+from sciad.core.promotion import Name, Promotions, Restart
 
 MOST_OPERATIONS = 100_000
 """Recorded operations of one function. Replays may run twice as many, and ten times what is
@@ -81,31 +85,66 @@ def _of_the_program(exception: BaseException) -> bool:
     trace = exception.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return (not isinstance(exception, _Differs) and trace is not None
+    return (not isinstance(exception, (_Differs, Restart)) and trace is not None
             and trace.tb_frame.f_code.co_code[trace.tb_lasti] == _RAISE)
+
+
+class Key(NamedTuple):
+    """What a question is known by: the place in the program, the untraced state, and how often the
+    run was in this state there, an int (or, in a tuple, how many turns of a loop it has made).
+
+    The last only tells which of several questions to try. What else is hidden, how far an iterator
+    is, say, shows in what a shadow records on its ways to the end."""
+
+    place: tuple
+    state: tuple
+    visit: Any
 
 
 class Explorer:
     """Runs a function until each question has both answers."""
 
     def __init__(self, integers=(), repeats=False):
-        self.root = Path()
         self.countable: set[Var] = set(integers)
         self.repeats, self.guards = repeats, False
+        self.promotions = Promotions()
+        self.consts: list[Any] = []
+        self.const_vars: list[Var] = []
+        self.runs = 0
+        self._begin()
+
+    def _begin(self):
+        self.root = Path()
         self.needs = Needs()
         self.known: dict[Any, Question] = {}
         self.refused: set[tuple[Path, Question]] = set()
-        self.pending: list[tuple[list[bool], Jump | None]] = []
-        self.consts: list[Any] = []
-        self.const_vars: list[Var] = []
-        self.recorded = self.processed = self.runs = 0
+        self.pending: list[tuple[list[bool], Jump | None]] = [([], None)]
+        self.recorded = self.processed = 0
+        self.begun = self.runs
         self.inner: list[tuple[int, int, int]] = []
+        self.promotions.forget()
 
     # --- runs -------------------------------------------------------------------------------
 
     def explore(self, run: Callable) -> Path:
-        """Run until nothing is pending; `run` returns the result's atoms and structure."""
-        self.pending = [([], None)]
+        """Run until nothing is pending; `run` returns the result's atoms and structure. Begin anew
+        where other variables are promoted (see `sciad.core.promotion`)."""
+        while True:
+            try:
+                self._explore(run)
+                unlike = unfit(self.root, set(self.promotions.made))
+                if unlike is None:
+                    return self.root
+                self.promotions.give_up(self._promoted_in([unlike]))
+            except Restart:
+                pass
+            except Exception as error:
+                asked = [var for x in getattr(error, "asked", ()) for var in _variables(x)]
+                if not self.promotions.give_up(self._promoted_in(asked)):
+                    raise
+            self._begin()
+
+    def _explore(self, run):
         while self.pending:
             script, jump = self.pending.pop()
             try:
@@ -114,7 +153,6 @@ class Explorer:
                 self.refused.add((self.joining, self.shadow.question))
                 self.joining.end = None
                 self.pending.append((self.script, None))
-        return self.root
 
     def verify(self, run: Callable) -> None:
         """Run the first path again; raise `RecordError` if the function does something else."""
@@ -133,7 +171,9 @@ class Explorer:
         self.path, self.cursor = self.root, 0
         self.shadow: _Shadow | None = None
         self.verifying = jump
-        self.visits: dict[Any, int] = {}
+        self.visits: Counter[Any] = Counter()
+        self.turns: Counter[Any] = Counter()
+        self.passed: set[Question] = set()
         self.base = sys._getframe(1)
         try:
             end = Return(*run())
@@ -145,6 +185,8 @@ class Explorer:
             raise RecordError(_ENDLESS + at_line()) from None
         except BaseException as exception:
             if not self.asked or not _of_the_program(exception):
+                raise
+            if self.promotions.names and not raised_on_purpose(exception):
                 raise
             end = Raise(exception)
             if _tells_a_value(exception):
@@ -172,20 +214,22 @@ class Explorer:
         elif self.path.end is None:
             self.path.end = end
 
-    def sources(self, wanted: Var) -> set[Var]:
-        """The variables without an equation that `wanted` is computed from."""
+    def origins(self, wanted: Var) -> dict[Var, Equation | None]:
+        """The variables that `wanted` is computed from, with the equations that give them."""
         made = {out: equation for path in below(self.root) for equation in path.equations
                 for out in equation.outputs}
-        found, waiting, seen = set(), [wanted], {wanted}
+        waiting, seen = [wanted], {wanted}
         while waiting:
-            var = waiting.pop()
-            if var not in made:
-                found.add(var)
-                continue
-            new = {x for x in made[var].inputs if type(x) is Var} - seen
+            equation = made.get(waiting.pop())
+            new = {x for x in equation.inputs if type(x) is Var} - seen if equation else set()
             seen |= new
             waiting += new
-        return found
+        return {var: made.get(var) for var in seen}
+
+    def _promoted_in(self, wanted) -> set[Name]:
+        """The promoted variables of the program that values are computed from."""
+        made = self.promotions.made
+        return {made[var] for x in wanted for var in self.origins(x) if var in made}
 
     # --- operations -------------------------------------------------------------------------
 
@@ -241,13 +285,15 @@ class Explorer:
 
     # --- questions --------------------------------------------------------------------------
 
-    def ask(self, predicate: Var) -> bool:
-        """The answer that this run takes."""
+    def ask(self, predicate: Var, hold: Callable) -> bool:
+        """The answer that this run takes; `hold` makes a recorded value of a number."""
         if predicate in self.countable:
             raise RecordError(f"a branch on an integer argument{at_line()}")
         if self.asked >= MOST_QUESTIONS:
             raise RecordError(f"more than {MOST_QUESTIONS} branches in a row{at_line()}: if the "
                               "end of a loop depends on a value, use sciad.while_loop")
+        if self.promotions.names:
+            self.promotions.replace(self._frames(), hold)
         question = key = None
         if self.shadow is None:
             question = self._replayed(predicate)
@@ -265,18 +311,35 @@ class Explorer:
             self.pending.append(([*self.script, False], None))
             self.script = [*self.script, True]
         self.asked += 1
+        self.passed.add(question)
         self.path, self.cursor = question.paths[answer], 0
         return answer
 
+    def _visit(self, place):
+        codes = tuple(code for code, _ in place)
+        self.visits[place] += 1
+        self.turns[codes] = max(self.turns[codes], self.visits[place])
+
     def _new_question(self, predicate, key) -> Question | None:
-        known = self.known.get(key)
-        if known is not None and (self.path, known) not in self.refused:
-            self._start_shadow(Jump(known))
-            return None
+        for name in (key, key._replace(visit=(self._turn(key),))):
+            known = self.known.get(name)
+            if known is not None and known not in self.passed and (
+                    (self.path, known) not in self.refused):
+                self._start_shadow(Jump(known))
+                return None
+        self.promotions.compare((key.place, self.visits[key.place]), self._frames(),
+                                self.runs - self.begun)
         question = Question(predicate, key)
         self.known.setdefault(key, question)
+        self.known.setdefault(key._replace(visit=(self._turn(key),)), question)
         self.path.end = question
         return question
+
+    def _turn(self, key) -> int:
+        """How often the run was at that place of the same functions where it was most often: in a
+        loop that asks in each turn, the number of turns."""
+        codes = tuple(code for code, _ in key.place)
+        return max(count for codes_there, count in self.turns.items() if codes_there == codes)
 
     def _replayed(self, predicate) -> Question | None:
         """The question that an earlier run asked here, if it stays on its own path."""
@@ -288,8 +351,8 @@ class Explorer:
                 self._start_shadow(end)
                 return None
             if isinstance(end, Question) and end.predicate is predicate:
-                place, count = end.key
-                self.visits[place] = count
+                self._visit(end.key.place)
+                self.visits[end.key[:2]] = end.key.visit
                 return end
         raise RecordError("the function is not pure: run again, it takes another branch"
                           + at_line())
@@ -298,9 +361,9 @@ class Explorer:
         self.joining = self.path
         self.shadow = _Shadow(jump)
 
-    def _identify(self):
-        """What the present question is known by (see the head of this file)."""
-        frames, states, seen = [], [], {}
+    def _frames(self) -> list[FrameType]:
+        """The frames of the program that are running, innermost first."""
+        frames = []
         depth: Counter[CodeType] = Counter()
         frame = sys._getframe(2)
         while frame is not None and frame is not self.base:
@@ -308,12 +371,18 @@ class Explorer:
                 depth[frame.f_code] += 1
                 if depth[frame.f_code] > DEEPEST_RECURSION:
                     raise RecordError(_ENDLESS + at_line())
-                frames.append((frame.f_code, _offset(frame)))
-                states.append(fingerprint(frame.f_locals, seen))
+                frames.append(frame)
             frame = frame.f_back
-        place = (tuple(frames), tuple(states))
-        self.visits[place] = count = self.visits.get(place, 0) + 1
-        return (place, count)
+        return frames
+
+    def _identify(self) -> "Key":
+        """What the present question is known by (see the head of this file)."""
+        frames, seen = self._frames(), {}
+        place = tuple((frame.f_code, _offset(frame)) for frame in frames)
+        state = tuple(fingerprint(frame.f_locals, seen) for frame in frames)
+        self._visit(place)
+        self.visits[place, state] += 1
+        return Key(place, state, self.visits[place, state])
 
 
 class _Shadow:
@@ -331,6 +400,7 @@ class _Shadow:
         self.local: set[Var] = set()
         self.path: Path | None = None
         self.next: Question | None = jump.question
+        self.leading = leading(jump)
         self.cursor = 0
 
     def match(self, known: Atom, mine: Atom):
@@ -366,7 +436,7 @@ class _Shadow:
     def ask(self, predicate, key):
         question = self.next or self._arrive()
         self.next = None
-        if question.key != key:
+        if question.key[:2] != key[:2]:
             raise _Differs
         self.match(question.predicate, predicate)
         answer = self._choose(question)
@@ -405,8 +475,7 @@ class _Shadow:
             if paths[answer].end is not None and paths[answer] not in covered:
                 return answer
         for answer in (True, False):
-            path = paths[answer]
-            if path.end is not None and any(p not in covered for p in below(path)):
+            if paths[answer] in self.leading:
                 return answer
         return paths[True].end is not None
 
@@ -423,6 +492,15 @@ class _Shadow:
                   and type(known.exception) is type(end.exception)
                   and known.exception.args == end.exception.args):
             raise _Differs
+
+
+def _variables(x: Any) -> list[Var]:
+    """The variables that an Array stands for, at every level."""
+    found = []
+    while type(x) is Array:
+        found += [x._node] if type(x._node) is Var else []
+        x = x._value
+    return found
 
 
 def _tells_a_value(exception: Exception) -> bool:

@@ -87,9 +87,27 @@ def census(root: Path) -> tuple[int, int]:
 
 
 def uncovered(jump: Jump) -> list[Path]:
-    """The paths of the joined continuation that no shadow run has checked."""
-    return [path for answer in (True, False) for path in below(jump.question.paths[answer])
+    """The paths of the joined continuation, jumps followed, that no shadow run has checked."""
+    return [path for question in postorder(_to(jump.question)) for path in question.paths.values()
             if path not in jump.covered]
+
+
+def leading(jump: Jump) -> set[Path]:
+    """The paths of the joined continuation on which one comes to a path not yet checked."""
+    found: set[Path] = set()
+    for question in postorder(_to(jump.question)):
+        for path in question.paths.values():
+            target = target_of(path)
+            if path.end is not None and path not in jump.covered or isinstance(
+                    target, Question) and not found.isdisjoint(target.paths.values()):
+                found.add(path)
+    return found
+
+
+def _to(question: Question) -> Path:
+    path = Path()
+    path.end = question
+    return path
 
 
 def target_of(path: Path):
@@ -128,9 +146,7 @@ class Needs:
     def of(self, question: Question) -> list[Var]:
         """The variables, in the order of their use. The continuation must be complete."""
         if question not in self.known:
-            start = Path()
-            start.end = question
-            for below_it in postorder(start, self.known):
+            for below_it in postorder(_to(question), self.known):
                 self.known[below_it] = self._free(below_it)
         return self.known[question]
 

@@ -80,10 +80,15 @@ class Recorder(Interpreter):
         if x._value.dtype != np.bool_:
             x = x != 0
         try:
-            return self.explorer.ask(x._node)
+            return self.explorer.ask(x._node, self.hold)
         except RecordError as error:
             error.asked = (x,)
             raise
+
+    def hold(self, number: int | float) -> Array:
+        """A Python number as a recorded value."""
+        var, = self.explorer.step(Control.hold, (Literal(number),), {})
+        return Array(var.type, self, var)
 
     def resolve(self, x: Array) -> Array:
         raise RecordError("a recorded value is used after its recording ended: the function "
@@ -180,7 +185,7 @@ def _trace(error: RecordError, explorer: Explorer, inputs: list[Var]) -> None:
     found: set[Var] = set()
     for x in map(_below, error.asked) if not error.inputs else ():
         if isinstance(x._interp, Recorder) and x._interp.explorer is explorer:
-            found |= explorer.sources(x._node)
+            found |= {var for var, made in explorer.origins(x._node).items() if made is None}
         else:
             asked.append(x)
     outer = dict(zip(explorer.const_vars, explorer.consts, strict=True))

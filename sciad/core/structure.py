@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sciad.core.errors import RecordError
+from sciad.core.explore import MOST_OPERATIONS
 from sciad.core.graph import Atom, Equation, Graph, Literal, Type, Var
 from sciad.core.paths import (
     Needs,
@@ -21,6 +22,7 @@ from sciad.core.paths import (
     postorder,
     target_of,
 )
+from sciad.core.primitive import Primitive
 
 END = "end"
 
@@ -33,6 +35,8 @@ class Control:
     fail: Callable
     astype: Callable
     guard: Callable
+    hold: Primitive
+    """A number as a value, set by `sciad.core.transforms`."""
     simplify: Callable = staticmethod(lambda graph: graph)
 
 
@@ -48,6 +52,7 @@ class _Builder:
         self.root = root
         self.chains: dict[Question, list] = {}
         self.needs = Needs()
+        self.written = 0
         for question in postorder(root):
             self.chains[question] = self._chain(question)
 
@@ -81,6 +86,11 @@ class _Builder:
     def emit(self, path, names: dict[Var, Atom], equations, stop) -> list[Atom] | Raise:
         """Append the equations of `path` and all it leads to before `stop`; return the atoms
         that `stop` needs (or the results, for END)."""
+        self.written += 1 + len(path.equations)
+        if self.written > MOST_OPERATIONS:
+            raise RecordError("the branches of this function share too little: written out, they "
+                              f"are more than {MOST_OPERATIONS} operations; use sciad.cond, "
+                              "np.where, or a loop of sciad's")
         for equation in path.equations:
             inputs = [_rename(names, x) for x in equation.inputs]
             outputs = [Var(out.type) for out in equation.outputs]

@@ -32,6 +32,7 @@ from sciad.core.primitive import bind, pack, watch
 from sciad.core.record import record, recording
 from sciad.core.reverse import Reverse, Tape, as_it_lay
 from sciad.core.rules import Constant, Tools
+from sciad.core.structure import Control
 from sciad.core.transformed import transformed
 
 
@@ -231,6 +232,7 @@ def _identity(x):
 
 
 stop_p = Constant("stop_gradient", _identity, _identity)
+Control.hold = stop_p
 
 
 def stop_gradient(x: Any) -> Any:

@@ -94,7 +94,8 @@ def _run(entry: slice, axis: int, extent: int) -> Run:
     if length is None:
         raise refused(RecordError(
             f"the length of a slice depends on a value that is being recorded{at_line()}; where it "
-            "is a number k, write x[i:i + k], or np.take(x, i + np.arange(k), axis=...)"))
+            "is a number k, write x[i:i + k], or np.take(x, i + np.arange(k), axis=...)",
+                asked=tuple(x for x in (start, stop) if type(x) is Array)))
     count = max(0, -(-length // step))
     if count > extent:
         raise refused(RecordError(f"a slice of {count} entries is longer than the axis, which has "
