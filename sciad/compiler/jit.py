@@ -230,6 +230,8 @@ class Jitted:
         if isinstance(error, (MemoryError, RecursionError)) or isinstance(
                 error, SciadError) and not getattr(error, "eager_knows_more", False):
             raise error
+        if isinstance(error, np.linalg.LinAlgError) and not found.catches:
+            raise error  # it is NumPy's own, and some libraries never end where there are NaNs
         if isinstance(error, BoundsError) and home_of(*tree.flatten((args, kwargs))[0]) is not None:
             raise error  # a device's arrays do not look at bounds
         found.repeated[_why_repeated(error)] += 1
@@ -407,7 +409,8 @@ class Jitted:
 
     def _recorded(self, call) -> Specialisation:
         found = specialised(self.f, call, self.options, self._state.capacity, call.static_ints)
-        if call.environment.catches:
+        found.catches = call.environment.catches
+        if found.catches:
             refuse_idle_stops(found.graph)
         self._warn_if_long(found.graph)
         found.compile(_kernel_name(self.f), call.leaves)

@@ -55,12 +55,13 @@ class Specialisation:
     repeated eagerly, where singular points of entries that a selection dropped are masked.
     `writes` lists the leaves that the function writes into; what they become stands behind the
     results. `given` is what is known of the arguments: their structure, the values that count by
-    value, the number of captured leaves.
+    value, the number of captured leaves. `catches` tells whether the program may handle what is
+    raised in it.
     """
 
     __slots__ = ("graph", "structure", "single", "differentiates", "kernel", "keep", "seconds",
                  "calls", "reason", "available", "writes", "explored", "given", "repeated",
-                 "options", "plain")
+                 "options", "plain", "catches")
 
     def __init__(self, graph: Graph, structure: Any, given: Given, options: Options,
                  writes: list[int]):
@@ -75,7 +76,7 @@ class Specialisation:
         self.kernel: Any = None
         self.reason = ""
         self.available = True
-        self.differentiates = False
+        self.differentiates = self.catches = False
         self.plain = not writes
 
     def compile(self, name: str, leaves: Sequence = ()) -> None:

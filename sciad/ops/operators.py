@@ -18,7 +18,7 @@ from sciad.core.errors import (
     at_line,
 )
 from sciad.core.graph import Type
-from sciad.core.numbers import adopt_beside
+from sciad.core.numbers import Numbers, adopt_beside
 from sciad.core.primitive import bind, pack
 from sciad.core.reverse import BOTH, LARGE, LEFT, READ, RIGHT, SCALE, UNARY, numbered
 from sciad.core.rules import reads
@@ -213,7 +213,7 @@ def _unary(primitive, op=None):
 def _power(self, other):
     if type(other) is int or isinstance(other, float) and abs(other) < 65 and other == int(other):
         return _integer_power(self, int(other), other)
-    if type(other) is float and other == 0.5 and self.dtype.kind in "fc":
+    if type(other) is float and other == 0.5 and self.dtype.kind in "fc" and not Numbers.in_use:
         return _root(self)
     other = _beside(other, self)
     return other if other is NotImplemented else bind(elementwise.power, (self, other), {})
