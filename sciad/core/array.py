@@ -251,8 +251,8 @@ class Array:
             function = numpy_function()
             caller = "" if function in _CONVERSIONS else f", called by np.{function},"
             cure = (f"If it runs over an array of objects, {PACKED}" if caller else
-                    "Leave out dtype=, use x.astype(...), or assign into an array made by "
-                    f"{FILLED}")
+                    "Leave the conversion out (x is an array), or write x.astype(...); to assign "
+                    f"into an array, make it by {FILLED}, whose asarray takes x too")
             raise _refusal(live, LostGradientError(
                 f"np.asarray(x, dtype={np.dtype(dtype)}){caller} would drop the derivative of x, "
                 f"an Array of shape {live.shape}{at_line()}. {cure}; sciad.stop_gradient(x) gives "

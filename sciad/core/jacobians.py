@@ -370,6 +370,8 @@ def _joined(parts, axis, shape, dtype):
     else:
         stacked = parts if axis == 0 else parts.transpose((*range(1, len(parts.shape)), 0))
     stacked = stacked.reshape(shape)
+    if type(stacked) is np.ndarray:
+        stacked = stacked[()]  # a number, as the gradient of one is
     return stacked if stacked.dtype == dtype else stacked.astype(dtype)
 
 

@@ -65,7 +65,8 @@ def ravel(params: Any) -> tuple[Any, Callable]:
         parts, start = [], 0
         for shape, kind in kinds:
             stop = start + int(np.prod(shape, dtype=int))
-            parts.append(finish(_restored(vector[start:stop], kind, start).reshape(shape)))
+            part = finish(_restored(vector[start:stop], kind, start).reshape(shape))
+            parts.append(part[()] if type(part) is np.ndarray else part)
             start = stop
         return tree.tree_map(lambda k: _own(parts[k]), places)
 
