@@ -98,6 +98,12 @@ def gamma(source: Source, a: Any, scale: Any = 1.0, shape: Any = None) -> Any:
     shape : int or tuple of int, optional
         By default that of the parameters.
 
+    Notes
+    -----
+    A draw moves with its parameters as its quantile does (M. Figurnov, S. Mohamed and A. Mnih,
+    "Implicit reparameterization gradients", 2018), so gradients of expectations are right.
+    Differences of draws tell something else, as rejection takes other numbers at other parameters.
+
     Examples
     --------
     >>> import numpy as np
@@ -128,6 +134,12 @@ def beta(source: Source, a: Any, b: Any, shape: Any = None) -> Any:
         The shape parameters, positive.
     shape : int or tuple of int, optional
         By default that of the parameters.
+
+    Notes
+    -----
+    A draw moves with its parameters as its quantile does (M. Figurnov, S. Mohamed and A. Mnih,
+    "Implicit reparameterization gradients", 2018), so gradients of expectations are right.
+    Differences of draws tell something else, as rejection takes other numbers at other parameters.
 
     Examples
     --------
