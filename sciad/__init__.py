@@ -30,7 +30,9 @@ from sciad.ops.control import cond, fori_loop, scan, vmap, while_loop
 
 if TYPE_CHECKING:
     from sciad import cache
-    from sciad.compiler.jit import jit
+    from sciad.compiler.jit import FallbackWarning, jit
+    from sciad.compiler.long_programs import LongProgramWarning
+    from sciad.compiler.recompiling import RecompilationWarning
     from sciad.compiler.saved import load_compiled
     from sciad.compiler.threads import threads
 
@@ -45,6 +47,7 @@ __all__ = [
     "custom_rule",
     "fori_loop",
     "debug_nans",
+    "FallbackWarning",
     "grad",
     "gradient_hook",
     "hessian",
@@ -54,8 +57,10 @@ __all__ = [
     "jvp",
     "linearize",
     "load_compiled",
+    "LongProgramWarning",
     "patch_numpy",
     "ravel",
+    "RecompilationWarning",
     "register",
     "scan",
     "SciadError",
@@ -71,16 +76,22 @@ __all__ = [
 
 
 _NAMESPACES = ("cache", "compiler", "ode", "optimize", "random", "special")
-"""Read when they are first asked for, as `jit` is: `import sciad` alone needs no compiler."""
+_OF_THE_COMPILER = {
+    "FallbackWarning": "jit",
+    "jit": "jit",
+    "load_compiled": "saved",
+    "LongProgramWarning": "long_programs",
+    "RecompilationWarning": "recompiling",
+    "threads": "threads",
+}
+"""Read when they are first asked for, as the namespaces are: `import sciad` alone needs no
+compiler."""
 
 
 def __getattr__(name: str):
-    if name in ("compiler", "jit", "load_compiled"):
-        globals()["jit"] = importlib.import_module("sciad.compiler.jit").jit
-        globals()["load_compiled"] = importlib.import_module("sciad.compiler.saved").load_compiled
-        return globals()[name]
-    if name == "threads":
-        globals()["threads"] = importlib.import_module("sciad.compiler.threads").threads
+    if name in _OF_THE_COMPILER:
+        module = importlib.import_module(f"sciad.compiler.{_OF_THE_COMPILER[name]}")
+        globals()[name] = getattr(module, name)
         return globals()[name]
     if name in _NAMESPACES:
         return importlib.import_module(f"sciad.{name}")
