@@ -216,7 +216,8 @@ def _spectral_vjp(h, needs, out, args, params):
     return [of_a, real_of(diagonal_of(inner)), None, None]
 
 
-def _spectral_pattern(k, out, args, params):
+def spectral_pattern(k, out, args, params):
+    """Of a gradient, by its matrix and by the partials of the values."""
     if k > 1:
         return None  # values and vectors are those of the matrix, whose derivative counts theirs
     if k == 0:
@@ -226,4 +227,4 @@ def _spectral_pattern(k, out, args, params):
 
 
 spectral_p = General("spectral", _spectral, lambda a, g, w, v, lower: Type(a.shape, a.dtype),
-                     _spectral_jvp, _spectral_vjp, pattern=_spectral_pattern)
+                     _spectral_jvp, _spectral_vjp, pattern=spectral_pattern)

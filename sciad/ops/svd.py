@@ -33,7 +33,7 @@ Of functions of the values alone the gradient G = U diag(gs) V^H is an operation
 import numpy as np
 
 from sciad.core.graph import Type
-from sciad.core.patterns import Groups, along, by_matrix
+from sciad.core.patterns import by_matrix
 from sciad.core.rules import General, is_complex
 from sciad.ops.degenerate import (
     coupled,
@@ -44,7 +44,7 @@ from sciad.ops.degenerate import (
     unused,
     without_phase,
 )
-from sciad.ops.eigh import slopes, turned
+from sciad.ops.eigh import slopes, spectral_pattern, turned
 from sciad.ops.elementwise import equal, logical_not, logical_or, where
 from sciad.ops.guards import known, require
 from sciad.ops.matrices import (
@@ -289,15 +289,6 @@ def _spectral_vjp(h, needs, out, args, params):
     return [of_a, real_of(diagonal_of(inner)), None, None, None]
 
 
-def _spectral_pattern(k, out, args, params):
-    if k > 1:
-        return None  # values and vectors are those of the matrix, whose derivative counts theirs
-    if k == 0:
-        return by_matrix(k, out, args, params)
-    last = len(out.shape) - 2
-    return Groups(along(out.shape, (last, last + 1)), along(args[1].shape, (last,)))
-
-
 spectral_svd_p = General("spectral_svd", _spectral,
                          lambda a, g, u, s, vh: Type(a.shape, a.dtype),
-                         _spectral_jvp, _spectral_vjp, pattern=_spectral_pattern)
+                         _spectral_jvp, _spectral_vjp, pattern=spectral_pattern)
