@@ -27,6 +27,7 @@ from sciad.core.call_sites import (
     numpy_function,
     package,
 )
+from sciad.core.data_cures import cure_of
 from sciad.core.errors import (
     ArgumentError,
     DTypeError,
@@ -184,7 +185,8 @@ class Array:
         return int(plain(self, "int()"))
 
     def __index__(self) -> int:
-        return operator.index(_able(plain(self, "an index"), "__index__"))
+        purpose = "a boolean mask" if self.dtype.kind == "b" and self.ndim else "an index"
+        return operator.index(_able(plain(self, purpose), "__index__"))
 
     def __round__(self, digits=None):
         return round(_able(plain(self, "round()"), "__round__"), digits)
@@ -498,7 +500,8 @@ def plain(x: Any, purpose: str = "its value") -> Any:
                     f"a branch raises and tells a value, by {purpose}{at_line()}", asked=(live,)))
             raise _refusal(live, RecordError(
                 f"{purpose} needs the data of a value that is being recorded, which has only "
-                f"shape {live.shape} and dtype {live.dtype}{at_line()}", asked=(live,)
+                f"shape {live.shape} and dtype {live.dtype}{at_line()}{cure_of(purpose)}",
+                asked=(live,)
             ))
         x = live._value
     return x

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sciad.core.array import Array
+from sciad.core.array import Array, plain
 from sciad.core.errors import ArgumentError, at_line
 from sciad.numpy import shaping
 from sciad.numpy.dispatch import as_array, implements
@@ -32,7 +32,8 @@ def tile(A, reps):
 @implements(np.repeat, fresh=True)
 def repeat(a, repeats, axis=None):
     x, axis = sorting.line(as_array(a), axis, "repeat")
-    places = np.repeat(np.arange(x.shape[axis]), np.asarray(repeats))
+    places = np.repeat(np.arange(x.shape[axis]),
+                       np.asarray(plain(repeats, "the repeats of np.repeat")))
     return read(x, (slice(None),) * axis + (places,))
 
 

@@ -155,7 +155,7 @@ def append(arr, values, axis=None):
 @implements(np.delete, fresh=True)
 def delete(arr, obj, axis=None):
     x, axis = sorting.line(as_array(arr), axis, "delete")
-    keep = np.delete(np.arange(x.shape[axis]), obj)
+    keep = np.delete(np.arange(x.shape[axis]), plain(obj, "the places of np.delete"))
     return made_like(read(x, (slice(None),) * axis + (keep,)), x, keep=False)
 
 
