@@ -48,7 +48,7 @@ from sciad.core.primitive import Primitive
 LOWERINGS: dict[Primitive, Callable] = {}
 """Primitive -> lowering(emitter, equation, operand values) -> list of output values."""
 _LATE = [f"sciad.compiler.lower_{name}"
-         for name in ("decompositions", "random", "special", "signal")]
+         for name in ("decompositions", "random", "special", "signal", "fft")]
 """Native forms that programs seldom use: read when one is missing."""
 
 

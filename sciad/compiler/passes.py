@@ -113,7 +113,8 @@ def _simpler(equation: Equation, makers) -> Atom | None:
         return inputs[1]
     elif primitive is elementwise.integer_power and equation.params["n"] == 1:
         return inputs[0]
-    elif primitive in _MOVES:
+    elif primitive in _MOVES or primitive is indexing.read_p and all(
+            entry is Ellipsis or entry == slice(None) for entry in equation.params["spec"]):
         return inputs[0]
     return None
 
