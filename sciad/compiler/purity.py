@@ -17,14 +17,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from sciad.core.call_sites import package
-from sciad.core.errors import RecordError, UntoldError
+from sciad.core.errors import ImpureError, RecordError, SciadError, UntoldError
 from sciad.core.primitive import refused
 
 _LIBRARY = frozenset(sys.stdlib_module_names)
@@ -96,9 +96,23 @@ def _opening(opened):
     return functools.wraps(opened)(watched_open)
 
 
+def _reporting(hook):
+    """Of what its callback raises, compiled code of a library may print and pass over: a refusal of
+    sciad's, which the recording ends in all the same, is not printed."""
+
+    def watched_hook(kind, error, traceback):
+        if not (_here.depth and isinstance(error, SciadError)):
+            with suppress(UntoldError):  # noted with the recording; nothing is raised by a hook
+                _refuse("it prints an exception")
+                hook(kind, error, traceback)
+
+    return functools.wraps(hook)(watched_hook)
+
+
 _WATCHED: list[tuple[Any, str, Callable]] = [
     (sys, "stdout", _Stream), (sys, "stderr", _Stream), (logging.Logger, "handle", _logging),
-    (warnings, "warn", _warning), (builtins, "open", _opening), (io, "open", _opening),
+    (sys, "excepthook", _reporting), (warnings, "warn", _warning), (builtins, "open", _opening),
+    (io, "open", _opening),
 ]
 if hasattr(np.lib, "_datasource"):  # what np.loadtxt and np.genfromtxt open files by
     _WATCHED.append((np.lib._datasource, "open", _opening))
@@ -143,9 +157,20 @@ def _leave() -> None:
 # --- random numbers -------------------------------------------------------------------------------
 
 
-def _random_state() -> tuple:
+def _random_state() -> dict[str, tuple]:
     legacy = np.random.get_state()
-    return random.getstate(), legacy[1].tobytes(), legacy[2:]
+    return {"random": random.getstate(), "np.random": (legacy[1].tobytes(), *legacy[2:])}
+
+
+def _drawn(before: dict[str, tuple], place: str = "") -> None:
+    """Raise `RecordError` if a global generator is not in the state that it was in before."""
+    now = _random_state()
+    names = [name for name in now if now[name] != before[name]]
+    if names:
+        raise RecordError(
+            f"it draws random numbers from the global generator of {' and of '.join(names)}{place}"
+            "; draw them outside and pass them as arguments, or pass a key of sciad.random and "
+            "draw by sciad.random.normal(key, ...)")
 
 
 @contextmanager
@@ -156,7 +181,9 @@ def watched() -> Iterator[None]:
     _enter()
     try:
         yield
+    except ImpureError as error:
+        _drawn(state, error.at)
+        raise
     finally:
         _leave()
-    if _random_state() != state:
-        raise RecordError("it draws random numbers; draw them outside and pass them as arguments")
+    _drawn(state)

@@ -27,6 +27,7 @@ from sciad.core.derivatives import out_types, values_of
 from sciad.core.errors import (
     ArgumentError,
     DerivativeError,
+    DTypeError,
     LostGradientError,
     NoRuleError,
     RecordError,
@@ -273,7 +274,7 @@ class _Call:
         try:
             recorded = record_leaves(lambda *xs: (self.rule.f(*self.primals(xs)), list(xs)),
                                      [type_of(x) for x in operands])
-        except (RecordError, LostGradientError) as error:
+        except (RecordError, LostGradientError, NoRuleError, DTypeError) as error:
             return self.called_back(operands, error)
         graph, consts = recorded.graph, recorded.consts
         own = graph.inputs[len(consts):]

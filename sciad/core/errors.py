@@ -42,6 +42,14 @@ class RecordError(SciadError, TypeError):
         self.inputs: frozenset[int] = frozenset()
 
 
+class ImpureError(RecordError):
+    """A function that is recorded does something else when it is run again; `at` tells where."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.at = at_line()
+
+
 class BoundsError(SciadError, IndexError):
     """Compiled code meets an index that is out of bounds; it does not know the index any more."""
 

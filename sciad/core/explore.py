@@ -25,6 +25,7 @@ from sciad.core import tree
 from sciad.core.array import Array, current, is_recorded
 from sciad.core.call_sites import raised_on_purpose
 from sciad.core.errors import (
+    ImpureError,
     RecordError,
     SciadError,
     UntoldError,
@@ -163,7 +164,7 @@ class Explorer:
         before = path.end
         self._run(run, script, None)
         if isinstance(before, Return) and not _same_return(before, self.last):
-            raise RecordError("the function is not pure: run again, it returned something else")
+            raise ImpureError("the function is not pure: run again, it returned something else")
 
     def _run(self, run, script, jump):
         self.runs += 1
@@ -258,7 +259,7 @@ class Explorer:
             equation = equations[self.cursor]
             if not _same_step(equation, primitive, inputs, params, self.const_vars):
                 _check_types(primitive, inputs, params)
-                raise RecordError(
+                raise ImpureError(
                     f"the function is not pure: run again, it does {primitive} where it did "
                     f"{equation.primitive} ({equation.where}){at_line()}")
             self.cursor += 1
@@ -268,7 +269,7 @@ class Explorer:
     def _record(self, primitive, inputs, params):
         if self.path.end is not None:
             _check_types(primitive, inputs, params)
-            raise RecordError(f"the function is not pure: run again, it goes on with {primitive} "
+            raise ImpureError(f"the function is not pure: run again, it goes on with {primitive} "
                               f"where it ended{at_line()}")
         self.recorded += 1
         if self.recorded > MOST_OPERATIONS:
@@ -354,7 +355,7 @@ class Explorer:
                 self._visit(end.key.place)
                 self.visits[end.key[:2]] = end.key.visit
                 return end
-        raise RecordError("the function is not pure: run again, it takes another branch"
+        raise ImpureError("the function is not pure: run again, it takes another branch"
                           + at_line())
 
     def _start_shadow(self, jump):

@@ -3,12 +3,14 @@
 import io
 import logging
 import pathlib
+import random
 import sys
 import threading
 import warnings
 
 import numpy as np
 import pytest
+from scipy.optimize import fsolve
 
 import sciad
 from sciad.compiler import llvm
@@ -161,7 +163,8 @@ def test_a_swallowed_refusal_is_raised():
 
 
 def test_the_hooks_refuse_one_thread_and_leave_nothing_behind():
-    before = sys.stdout, sys.stderr, open, io.open, warnings.warn, logging.Logger.handle
+    before = (sys.stdout, sys.stderr, sys.excepthook, open, io.open, warnings.warn,
+              logging.Logger.handle)
     inside, leave = threading.Event(), threading.Event()
 
     def record():
@@ -184,7 +187,7 @@ def test_the_hooks_refuse_one_thread_and_leave_nothing_behind():
     assert seen[0].filename == __file__
     leave.set()
     other.join()
-    assert before == (sys.stdout, sys.stderr, open, io.open, warnings.warn,
+    assert before == (sys.stdout, sys.stderr, sys.excepthook, open, io.open, warnings.warn,
                       logging.Logger.handle)
 
 
@@ -199,3 +202,45 @@ def test_what_a_function_could_do_and_does_not_is_no_matter(tmp_path):
         return 2 * x
 
     np.testing.assert_array_equal(sciad.jit(f, strict=True)(np.ones(3)), [2, 2, 2])
+
+
+DRAWING = {
+    "summand": (lambda x: np.sum(x + np.random.normal(size=3)), "np.random"),
+    "factor": (lambda x: x * random.random(), "random"),
+    "branch": (lambda x: x if np.random.normal() > 0.0 else 2 * x, "np.random"),
+    "in a branch": (lambda x: x * np.random.normal() if x > 0 else x, "np.random"),
+    "derivative": (sciad.grad(lambda x: x * np.random.normal()), "np.random"),
+}
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_global_draws_are_named_with_their_cure(name):
+    f, home = DRAWING[name]
+    place = "" if name == "branch" else r" \(at .*test_purity.py:\d+\)"
+    cure = rf"global generator of {home}{place}.*sciad\.random\.normal\(key"
+    with pytest.raises(RecordError, match=cure):
+        sciad.jit(f, strict=True)(1.0)
+
+
+def fsolved(a):
+    return fsolve(lambda x: x**2 - a, 1.0)[0]
+
+
+def test_what_a_callback_of_compiled_code_raises_is_not_printed(capfd):
+    root = sciad.custom_rule(fsolved)
+    root.vjp(lambda a: (root(a), lambda g: g / (2 * root(a))))
+    assert sciad.jit(root, strict=True)(2.0) == pytest.approx(2**0.5)
+    assert sciad.jit(sciad.grad(root), strict=True)(2.0) == pytest.approx(0.5 / 2**0.5)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_it_raises_of_its_own_is_printed_as_without_jit(capfd):
+    def f(x):
+        try:
+            fsolve(lambda y: y if y[0] == 1.0 else ["text"], 1.0)
+        except Exception:
+            return 2 * x
+
+    eager = f(1.0), capfd.readouterr().err.count("ValueError")
+    with pytest.warns(FallbackWarning, match="it prints an exception.*test_purity"):
+        assert (sciad.jit(f)(1.0), capfd.readouterr().err.count("ValueError")) == eager
