@@ -12,7 +12,7 @@ from sciad import numpy as snp
 from sciad.compiler import llvm
 from sciad.compiler.jit import FallbackWarning
 from sciad.core import tree
-from sciad.core.errors import ArgumentError, SciadError
+from sciad.core.errors import ArgumentError, DTypeError, SciadError
 from sciad.core.record import record
 from sciad.ops.control import BufferFull, capacity, loop_capacity
 
@@ -219,7 +219,7 @@ def test_branches_must_agree_when_recorded():
 
 
 def test_carry_keeps_its_type_when_recorded():
-    with pytest.raises(ArgumentError, match="scan: the carry changes"):
+    with pytest.raises(ArgumentError, match="scan: .*the carry changes"):
         record(lambda x: sciad.scan(lambda c, r: (x, r), x[0], x), X)
     with pytest.raises(ArgumentError, match="while_loop: the carry changes"):
         record(lambda x: sciad.while_loop(lambda c: c[0] < 1, lambda c: c[:1], x), X)
@@ -480,8 +480,9 @@ def test_results_stacked_are_those_of_their_iteration():
     (lambda x: sciad.while_loop(lambda s: (s[0] < 1, s[0] > 2), lambda s: s * 2, x),
      "the condition must be one truth value, got 2"),
     (lambda x: sciad.scan(lambda c, r: ((c, c), r), x, x),
-     r"scan: the carry changes its structure, from \* to \(\*, \*\)"),
-    (lambda x: sciad.scan(lambda c, r: (c[:1], r), x, x), "scan: the carry changes its type.*shap"),
+     r"scan: body\(carry, x\) must return \(carry, y\).*; the carry changes its structure, from "
+     r"array of shape \(3,\) to \(array of shape \(3,\), array of shape \(3,\)\)"),
+    (lambda x: sciad.scan(lambda c, r: (c[:1], r), x, x), "the carry changes its shapes.*3.*1"),
     (lambda x: sciad.scan(lambda c, r: ("text", r), x[0], x), "numbers and arrays, got a str"),
     (lambda x: sciad.scan(lambda c, r: (c, r), x, x, length=2.5), "must be a number of iterations"),
     (lambda x: sciad.scan(lambda c, r: (c, r), x, None, length=-1), "must be a number of iter"),
@@ -501,6 +502,70 @@ def test_a_truth_value_is_one_number(call):
     for run in (call, sciad.grad(lambda x: np.sum(call(x)))):
         with pytest.raises(ArgumentError, match="must be one truth value.*test_control.py"):
             run(X)
+
+
+def recorded(f):
+    return lambda x: record(f, x)
+
+
+MISFITS = {
+    "no pair": (lambda x: sciad.scan(lambda c, r: c + r, 0.0, x), ArgumentError,
+                r"^scan: body\(carry, x\) must return \(carry, y\).*it returned number"),
+    "three": (lambda x: sciad.scan(lambda c, r: (c, [r], {"a": x}), 0.0, x), ArgumentError,
+              r"scan: .* returned \(number, \[number\], {'a': array of shape \(3,\)}\)"),
+    "scan of one": (lambda x: sciad.scan(lambda c: (c, c), 0.0, x), DTypeError,
+                    r"^scan: body\(carry, x\) .* called with 2 arguments, <lambda> takes \(c\)"),
+    "fori_loop of one": (lambda x: sciad.fori_loop(0, 3, lambda s: s, x), DTypeError,
+                         r"^fori_loop: body\(i, state\) must .* called with 2 .* takes \(s\)"),
+    "body of two": (lambda x: sciad.while_loop(lambda s: s[0][0] < 9, lambda a, b: (a, b), (x, x)),
+                    DTypeError, r"^while_loop: body_fun\(state\) .* takes \(a, b\)"),
+    "condition of two": (lambda x: sciad.while_loop(lambda a, b: True, lambda s: s, (x, x)),
+                         DTypeError, r"^while_loop: cond_fun\(state\) .* takes \(a, b\)"),
+    "branch of none": (lambda x: sciad.cond(x[0] > 0, lambda: x, lambda: x, x), DTypeError,
+                       r"^cond\(pred, true_fun, .* called with 1 argument, <lambda> takes \(\)"),
+}
+
+
+@pytest.mark.parametrize("run", [lambda f: f, recorded, lambda f: sciad.jit(f, strict=True)],
+                         ids=["eager", "recorded", "compiled"])
+@pytest.mark.parametrize("name", MISFITS)
+def test_a_function_that_does_not_fit_is_told_what_it_must_take_and_return(name, run):
+    call, error, message = MISFITS[name]
+    with pytest.raises(error, match=message + r".*test_control.py:\d+\)"):
+        run(call)(X)
+
+
+CHANGES = {
+    "fori_loop": (lambda x: sciad.fori_loop(0, 3, lambda i, s: (s, s), x[0]),
+                  r"^fori_loop: body\(i, state\) .*structure, from number to \(number, number\)"),
+    "no return": (lambda x: sciad.fori_loop(0, 3, lambda i, s: None, x[0]),
+                  "^fori_loop: .* the state changes its structure, from number to None"),
+    "traced bound": (lambda x: sciad.fori_loop(0, np.argmax(x), lambda i, s: [s], x[0]),
+                     r"^fori_loop: .* the state changes its structure, from number to \[number\]"),
+    "shapes": (lambda x: sciad.fori_loop(0, 3, lambda i, s: np.stack([s, s]), x[0]),
+               r"^fori_loop: .* changes its shapes, from number to array of shape \(2,\)"),
+    "while_loop": (lambda x: sciad.while_loop(lambda s: s[0] < 3, lambda s: s[0], (x[0], x)),
+                   r"^while_loop: .*, from \(number, array of shape \(3,\)\) to number"),
+    "cond": (lambda x: sciad.cond(x[0] > 0, lambda: {"a": x}, lambda: (x, x[0])),
+             r"^cond: .* {'a': array of shape \(3,\)} and \(array of shape \(3,\), number\)"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_changes_is_told_in_words(name):
+    call, message = CHANGES[name]
+    with pytest.raises(ArgumentError, match=message + r".*test_control.py:\d+\)"):
+        record(call, X)
+
+
+def test_a_type_error_of_the_bodys_own_stays_as_it_is():
+    def body(c, r):
+        return (lambda q: q)(c, r)
+
+    with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
+        sciad.scan(body, 0.0, X)
+    with pytest.raises(ArgumentError, match="returned number"):
+        sciad.scan(np.add, 0.0, X)
 
 
 def test_an_eager_scan_names_results_of_different_structure():

@@ -198,7 +198,7 @@ def test_the_first_state_stays_as_it_is():
     (lambda: sciad.fori_loop(True, 3, lambda i, s: s, 1.0), "lower must be an integer"),
     (lambda: record(lambda x: sciad.fori_loop(0, x, lambda i, s: s, 1.0), 1.0), "upper must be"),
     (lambda: record(lambda x: sciad.fori_loop(0, 3, lambda i, s: (s, s), x), 1.0),
-     "the carry changes its structure"),
+     "the state changes its structure"),
     (lambda: sciad.fori_loop(0, 3, lambda i, s: s, 1.0, checkpoint=0), "length of a segment"),
 ])
 def test_errors(call, message):

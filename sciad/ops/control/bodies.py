@@ -9,20 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 from sciad.core import tree
-from sciad.core.errors import ArgumentError, at_line
+from sciad.core.errors import ArgumentError
 from sciad.core.graph import Atom, Equation, Graph, Type, Var, output_types, type_of
 from sciad.core.record import Recorded, record_leaves
+from sciad.ops.control.calling import SCAN, changed
 from sciad.ops.control.values import as_type, joined, operand, packed, weaken_p, weakened
 
 
 class Carry:
-    """The state of a loop: its leaves, their types and its structure."""
+    """The state of a loop: its leaves, their types and its structure. `form` tells what its body
+    must return."""
 
-    def __init__(self, init: Any, name: str):
+    def __init__(self, init: Any, form: str):
         leaves, self.structure = tree.flatten(init)
-        self.name = name
+        self.form, self.name = form, form.partition(":")[0]
         self.types = [type_of(packed(x)) for x in leaves]
-        self.leaves = [operand(x, name) for x in leaves]
+        self.leaves = [operand(x, self.name) for x in leaves]
 
     def __len__(self):
         return len(self.types)
@@ -35,26 +37,23 @@ class Carry:
         """The leaves that a body returned, checked."""
         leaves, structure = tree.flatten(state)
         if structure != self.structure:
-            raise ArgumentError(f"{self.name}: the carry changes its structure, from "
-                                f"{_text(self.structure)} to {_text(structure)}{at_line()}")
+            raise self._changed("structure", state)
         for x in leaves:
             operand(x, self.name)
         leaves = [packed(x) for x in leaves]
         after = [type_of(x) for x in leaves]
         if any(a.shape != b.shape for a, b in zip(self.types, after, strict=True)):
-            raise ArgumentError(f"{self.name}: the carry changes its type, from {self.types} to "
-                                f"{after}{at_line()}; its shapes must stay the same")
+            raise self._changed("shapes", state)
         return leaves
+
+    def _changed(self, what: str, state: Any) -> ArgumentError:
+        carried = "carry" if self.form is SCAN else "state"
+        before = tree.unflatten(self.structure, self.leaves)
+        return changed(what, carried, self.form, before, state)
 
     def operands(self) -> list:
         """The first leaves, in the types of the loop."""
         return [as_type(x, t) for x, t in zip(self.leaves, self.types, strict=True)]
-
-
-def _text(structure) -> str:
-    """A structure as the user would write it, leaves as stars."""
-    text = str(structure).removeprefix("PyTreeSpec(").removesuffix(")")
-    return text.split(", NoneIsLeaf")[0].split(", namespace")[0]
 
 
 def record_body(function: Callable, carry: Carry, rows: list[Type]) -> Recorded:

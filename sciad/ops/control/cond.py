@@ -27,6 +27,7 @@ from sciad.core.record import Recorded, record_leaves, recording
 from sciad.core.rules import General
 from sciad.core.structure import Control
 from sciad.ops.control.bodies import strengthened
+from sciad.ops.control.calling import Called, shown_structure
 from sciad.ops.control.patterns import cond_pattern
 from sciad.ops.control.steady import record_steady
 from sciad.ops.control.values import (
@@ -39,6 +40,9 @@ from sciad.ops.control.values import (
     weakened,
 )
 from sciad.ops.elementwise import astype
+
+_FORM = ("cond(pred, true_fun, false_fun, *operands): both functions must take the operands, and "
+         "return the same containers and shapes")
 
 
 def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> Any:
@@ -64,7 +68,8 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
     pred = packed(pred)
     if not (recording() and isinstance(pred, Array) and not has_data(pred)):
         chosen = true_fun if truth(pred, "cond: the predicate") else false_fun
-        return chosen(*tree.tree_map(own, operands))
+        with Called(chosen, len(operands), _FORM):
+            return chosen(*tree.tree_map(own, operands))
     pred = recorded_truth(pred, "cond: the predicate")
     leaves, structure = tree.flatten(operands)
     types = [type_of(packed(x)) for x in leaves]
@@ -72,7 +77,8 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
 
     def record_branch(function):
         def run(*xs):
-            return function(*tree.unflatten(structure, weakened(list(xs), types)))
+            with Called(function, len(operands), _FORM):
+                return function(*tree.unflatten(structure, weakened(list(xs), types)))
 
         return record_leaves(run, [t.strong() for t in types])
 
@@ -88,15 +94,20 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
 
 
 def _common_types(branches: list[Recorded]) -> list[Type]:
-    structures = [branch.structure for branch in branches]
-    if structures[0] != structures[1]:
-        raise ArgumentError(f"cond: the branches return different structures, {structures[0]} "
-                            f"and {structures[1]}{at_line()}")
     first, second = ([atom.type for atom in branch.graph.outputs] for branch in branches)
+    if branches[0].structure != branches[1].structure:
+        raise _unlike("structures", branches, first, second)
     if any(a.shape != b.shape for a, b in zip(first, second, strict=True)):
-        raise ArgumentError(f"cond: the branches return different types, {first} and "
-                            f"{second}{at_line()}; their shapes must agree")
+        raise _unlike("types", branches, first, second)
     return list(map(joined, first, second))
+
+
+def _unlike(what: str, branches: list[Recorded], first: list[Type], second: list[Type]):
+    ours, theirs = (shown_structure(branch.structure, types)
+                    for branch, types in zip(branches, (first, second), strict=True))
+    return ArgumentError(f"cond: the branches return different {what}, {ours} and {theirs}"
+                         f"{at_line()}; true_fun and false_fun must return the same containers, "
+                         "and arrays of the same shapes")
 
 
 def _cast(graph: Graph, kinds: list[Type]) -> Graph:

@@ -8,6 +8,7 @@ from sciad.core.array import Array, has_data, plain
 from sciad.core.errors import ArgumentError, at_line
 from sciad.core.graph import type_of
 from sciad.core.record import recording
+from sciad.ops.control.calling import FORI_LOOP, Called, require_same_state
 from sciad.ops.control.scan import scan
 from sciad.ops.control.segments import require_checkpoint
 from sciad.ops.control.values import own
@@ -49,7 +50,10 @@ def fori_loop(lower: Any, upper: Any, body: Callable, init: Any,
 
     def step(loop):
         i, state = loop
-        return i + 1, body(i, state)
+        with Called(body, 2, FORI_LOOP):
+            following = body(i, state)
+        require_same_state(state, following, FORI_LOOP)
+        return i + 1, following
 
     if isinstance(lower, Array) or isinstance(upper, Array):
         return while_loop(lambda loop: loop[0] < upper, step, (lower, init), checkpoint)[1]
@@ -60,8 +64,9 @@ def fori_loop(lower: Any, upper: Any, body: Callable, init: Any,
                              upper - lower, checkpoint=checkpoint)
         return state
     state = tree.tree_map(own, init)
-    for i in range(lower, upper):
-        state = body(i, state)
+    with Called(body, 2, FORI_LOOP):
+        for i in range(lower, upper):
+            state = body(i, state)
     return state
 
 

@@ -29,6 +29,7 @@ from sciad.core.primitive import bind
 from sciad.core.record import is_fixed, record_leaves, recording
 from sciad.core.rules import General, Tools
 from sciad.ops.control.bodies import Carry, record_body
+from sciad.ops.control.calling import SCAN, Called, carry_and_row, shown_structure
 from sciad.ops.control.patterns import scan_pattern
 from sciad.ops.control.segments import require_checkpoint, rerun, segment_length
 from sciad.ops.control.steady import record_steady
@@ -141,13 +142,17 @@ def _python_scan(body, init, leaves, structure, length, reverse):
     order = range(length)[::-1] if reverse else range(length)
     results: list[list] = []
     for k in order:
-        carry, y = body(carry, tree.unflatten(structure, [row(x, k) for x in leaves]))
+        with Called(body, 2, SCAN):
+            returned = body(carry, tree.unflatten(structure, [row(x, k) for x in leaves]))
+        carry, y = carry_and_row(returned)
         flat, kind = tree.flatten(y, is_fixed)
         if not results:
             first = kind
         elif kind != first:
-            raise ArgumentError(f"scan: the body returns different structures, {first} and "
-                                f"{kind}{at_line()}")
+            raise ArgumentError(
+                f"{SCAN}, each y of the same containers; the body returns different structures, "
+                f"{shown_structure(first, results[0])} and {shown_structure(kind, flat)}"
+                f"{at_line()}")
         results.append([own(x) for x in flat])
     results = results[::-1] if reverse else results
     columns = [stacked(list(column), 0, "scan") for column in zip(*results, strict=True)]
@@ -155,10 +160,12 @@ def _python_scan(body, init, leaves, structure, length, reverse):
 
 
 def _structured(body, init, leaves, structure, length, reverse, count=(), threads=None):
-    carry = Carry(init, "scan")
+    carry = Carry(init, SCAN)
 
     def run(state, *rows):
-        return body(state, tree.unflatten(structure, list(rows)))
+        with Called(body, 2, SCAN):
+            returned = body(state, tree.unflatten(structure, list(rows)))
+        return carry_and_row(returned)
 
     rows = [Type(t.shape[1:], t.dtype) for t in map(type_of, leaves)]
     (recorded,) = record_steady({"the body": body}, lambda: [

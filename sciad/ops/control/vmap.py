@@ -29,6 +29,7 @@ from sciad.ops.control.axes import (
     result_axes,
     to_front,
 )
+from sciad.ops.control.calling import shown_structure
 from sciad.ops.control.scan import mapped as mapped_rows
 from sciad.ops.control.values import own, packed, row, stacked
 
@@ -134,8 +135,10 @@ class _Call:
             if k == 0:
                 first = structure
             elif structure != first:
-                raise ArgumentError(f"vmap: the function returns different structures, {first} "
-                                    f"for entry 0 and {structure} for entry {k}{at_line()}")
+                raise ArgumentError(
+                    "vmap: the function returns different structures, "
+                    f"{shown_structure(first, results[0])} for entry 0 and "
+                    f"{shown_structure(structure, leaves)} for entry {k}{at_line()}")
             results.append([own(x) for x in leaves])
         columns = [list(column) for column in zip(*results, strict=True)]
         axes = result_axes(out_axes, first, len(columns))

@@ -36,6 +36,7 @@ from sciad.core.primitive import bind
 from sciad.core.record import record_leaves, recording
 from sciad.core.rules import General, Tools
 from sciad.ops.control.bodies import Carry, record_body, strengthened
+from sciad.ops.control.calling import WHILE_BODY, WHILE_TEST, Called
 from sciad.ops.control.patterns import while_pattern
 from sciad.ops.control.scan import counted_scan
 from sciad.ops.control.segments import require_checkpoint, rerun
@@ -82,8 +83,9 @@ def while_loop(cond_fun: Callable, body_fun: Callable, init: Any,
     if recording():
         return _structured(cond_fun, body_fun, init, None)
     state = tree.tree_map(own, init)
-    while truth(cond_fun(state), _CONDITION):
-        state = body_fun(state)
+    with Called(cond_fun, 1, WHILE_TEST), Called(body_fun, 1, WHILE_BODY):
+        while truth(cond_fun(state), _CONDITION):
+            state = body_fun(state)
     return state
 
 
@@ -115,13 +117,20 @@ def _in_segments(cond_fun, body_fun, init, checkpoint):
 
 
 def _structured(cond_fun, body_fun, init, room):
-    carry = Carry(init, "while_loop")
+    carry = Carry(init, WHILE_BODY)
+
+    def step(state):
+        with Called(body_fun, 1, WHILE_BODY):
+            return body_fun(state), ()
+
+    def goes_on(*xs):
+        with Called(cond_fun, 1, WHILE_TEST):
+            answer = cond_fun(carry.unflatten(xs))
+        return recorded_truth(_one(answer), _CONDITION)
 
     def record():
-        body = record_body(lambda state: (body_fun(state), ()), carry, [])
-        test = record_leaves(lambda *xs: recorded_truth(_one(cond_fun(carry.unflatten(xs))),
-                                                        _CONDITION),
-                             [t.strong() for t in carry.types])
+        body = record_body(step, carry, [])
+        test = record_leaves(goes_on, [t.strong() for t in carry.types])
         return [body, test]
 
     body, test = record_steady({"the body": body_fun, "the condition": cond_fun}, record)
