@@ -213,7 +213,8 @@ class Array:
         if is_plain(live):
             return live._value
         if not has_data(live):
-            plain(live, f"{name}(x)")
+            theirs = scipy_calls.refusal(floats=True)
+            plain(live, f"{name}(x)", f"; {theirs}" if theirs is not None else None)
         error = scipy_calls.refusal(floats=True)
         if error is not None:
             raise _refusal(live, error)
@@ -490,17 +491,19 @@ def unwrap_plain(x: Any) -> Any:
     return live._value if live._interp is None else live
 
 
-def plain(x: Any, purpose: str = "its value") -> Any:
-    """The number or array under every interpreter; raises where there is none (recording)."""
+def plain(x: Any, purpose: str = "its value", cure: str | None = None) -> Any:
+    """The number or array under every interpreter; raises where there is none (recording), and
+    names the cure, by default that of the purpose."""
     while type(x) is Array:
         live = current(x)
         if live._interp is not None and not live._interp.has_data:
             if about_to_raise(sys._getframe(1)):
                 raise _refusal(live, UntoldError(
                     f"a branch raises and tells a value, by {purpose}{at_line()}", asked=(live,)))
+            cure = cure_of(purpose) if cure is None else cure
             raise _refusal(live, RecordError(
                 f"{purpose} needs the data of a value that is being recorded, which has only "
-                f"shape {live.shape} and dtype {live.dtype}{at_line()}{cure_of(purpose)}",
+                f"shape {live.shape} and dtype {live.dtype}{at_line()}{cure}",
                 asked=(live,)
             ))
         x = live._value

@@ -214,9 +214,20 @@ def calls_method(frame: FrameType, name: str) -> bool:
 def random_draw(frame: FrameType) -> str | None:
     """The function of `numpy.random` that a frame calls, as the program writes it, or None."""
     here = site(frame.f_code, frame.f_lasti)
-    function = head(frame, here.chain) if here.opname == "CALL" else None
-    home = getattr(function, "__module__", None)
-    return spelled(here.chain) if here.chain and str(home).startswith("numpy.random") else None
+    if here.opname != "CALL":
+        return None
+    function = head(frame, here.chain)
+    if function is Unknown:  # of a generator that a call made, or a property gives
+        known = here.method in _DRAWS
+    else:
+        known = str(getattr(function, "__module__", None)).startswith("numpy.random")
+    if not known:
+        return None
+    return spelled(here.chain) if here.chain else f"the draw .{here.method}(...) of np.random"
+
+
+_DRAWS = frozenset({*dir(np.random.Generator), *dir(np.random.RandomState)} - {*dir(np.ndarray)})
+"""Methods of NumPy's generators."""
 
 
 def asks_to_format(frame: FrameType) -> bool:

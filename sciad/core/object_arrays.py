@@ -194,7 +194,8 @@ _OF_OBJECTS = re.compile(
     r"|object dtype|dtype object|has no callable \w+ method|object has no attribute"
     r"|data type '?object'?|array type dtype\(object\)|dtype=object|dtype\[object\]"
     r"|(array|data) type not supported|unsupported data types|input type .* not supported"
-    r"|REFS_OK|one has to specify 'initial'|array is read-only")
+    r"|(^Unsupported|not available for this) type|REFS_OK|one has to specify 'initial'"
+    r"|array is read-only")
 _OF_TYPE = re.compile(r"argument \d+ of type ([\w.]+)|^'([\w.]+)' object has no attribute")
 _NUMBERS = ("Array", "bool", "int", "float", "complex", "numpy.dtypes.ObjectDType")
 _ERRORS = (TypeError, AttributeError, ValueError, RuntimeError)

@@ -35,6 +35,8 @@ LIBRARIES = ("scipy", "statistics")
 _RULE = "state its derivative by sciad.custom_rule"
 _SOLUTION = ("it outside the transform, and state the derivative of the solution by "
              "sciad.custom_rule (the implicit function theorem)")
+_FFT2 = ("np.fft.irfft2(np.fft.rfft2(a, s) * np.fft.rfft2(b, s), s), with s the sum of both shapes "
+         f"less one, or {_RULE}")
 
 CURES = {
     "scipy.integrate": "fixed nodes (t, w = np.polynomial.legendre.leggauss(n); "
@@ -49,6 +51,8 @@ CURES = {
     "scipy.optimize.curve_fit": f"sciad.optimize.least_squares for a fit, or {_SOLUTION}",
     "scipy.optimize.least_squares": f"sciad.optimize.least_squares for a fit, or {_SOLUTION}",
     "scipy.signal": f"np.convolve and np.fft, or {_RULE}",
+    "scipy.signal.convolve2d": _FFT2,
+    "scipy.signal.correlate2d": _FFT2,
     "scipy.signal.lfilter": f"np.convolve, sciad.scan for a recursive filter, or {_RULE}",
     "scipy.sparse": "the products S @ x and x @ S with a sparse matrix S, S.toarray() for what "
                     f"else there is, or {_RULE}",

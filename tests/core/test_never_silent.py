@@ -7,6 +7,7 @@ import statistics
 
 import numpy as np
 import pytest
+import scipy.signal
 
 import sciad
 from sciad import numpy as snp
@@ -16,6 +17,7 @@ from sciad.core.errors import (
     LostGradientError,
     MissingError,
     NoRuleError,
+    RecordError,
     SciadError,
 )
 
@@ -156,6 +158,14 @@ REFUSED = [
     (lambda x: np.random.default_rng(0).shuffle(np.outer(x, x)), r"shuffle swaps the rows"),
     (lambda x: RNG.normal(x[0]), r"RNG\.normal takes no differentiated.*use sciad\.random"),
     (lambda x: np.random.normal(1.0, x), r"np\.random\.normal takes no.*use sciad\.random"),
+    (lambda x: np.random.default_rng(0).normal(0, x[0], 10),
+     r"^the draw \.normal\(\.\.\.\) of np\.random takes no.*silent\.py:\d+.*use sciad\.random"),
+    (lambda x: np.random.RandomState(0).poisson(x), r"the draw \.poisson.*use sciad\.random"),
+    (lambda x: scipy.signal.convolve2d(np.outer(x, x), np.ones((2, 2))),
+     r"^scipy\.signal\.convolve2d takes.*silent\.py:\d+.*np\.fft\.irfft2\(np\.fft\.rfft2\(a, s\)"),
+    (lambda x: scipy.signal.correlate2d(np.outer(x, x), np.ones((2, 2))), "correlate2d takes no"),
+    (lambda x: scipy.signal.convolve(np.outer(x, x), np.ones((2, 2))), r"signal\.convolve takes"),
+    (lambda x: scipy.signal.wiener(np.outer(x, x)), r"^scipy\.signal\.wiener takes no"),
     (lambda x: setattr(x, "shape", (3, 1)), r"x\.shape = \(3, 1\) .*x\.reshape\(\(3, 1\)\)"),
     (lambda x: statistics.mean(x), r"^statistics\.mean .*use np\.mean$"),
     (lambda x: statistics.stdev(x), r"^statistics\.stdev .*np\.std\(x, ddof=1\)"),
@@ -185,6 +195,21 @@ def test_the_cures_of_arange_and_shuffle_work():
         sciad.check_grads(f, (X + 0.1,))
     np.testing.assert_array_equal(sciad.jacobian(lambda x: snp.arange(x, x + 2.5))(1.0), [1, 1, 1])
     assert snp.arange(5).tolist() == [0, 1, 2, 3, 4] and snp.arange(1, stop=3).dtype == int
+
+
+def test_the_cure_of_convolve2d_works():
+    a, b, s = np.outer(X, X), np.ones((2, 3)), (4, 5)
+
+    def cured(a):
+        return np.fft.irfft2(np.fft.rfft2(a, s) * np.fft.rfft2(b, s), s)
+
+    np.testing.assert_allclose(cured(a), scipy.signal.convolve2d(a, b), atol=1e-12)
+    sciad.check_grads(cured, (a,))
+
+
+def test_what_scipy_asks_of_a_recorded_value_names_the_function():
+    with pytest.raises(RecordError, match=r"float\(x\) needs .*; scipy\.signal\.hilbert takes no"):
+        sciad.jit(lambda x: np.sum(scipy.signal.hilbert(x).real), strict=True)(X)
 
 
 def test_empty_arrays():
