@@ -13,6 +13,7 @@ import inspect
 import threading
 import types
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -68,9 +69,11 @@ def custom_rule(f: Callable | None = None, *, jvp: Callable | None = None,
     CustomRule
         Called as `f`. Its methods ``jvp`` and ``vjp`` set the rules, as decorators; ``check``
         compares them with differences. Of the two rules one is enough, and the other is its
-        transpose, if it is written in NumPy and sciad operations; so it must be for higher
-        derivatives. Parameters with defaults are among those of the rules. Entries that are not
-        floats have tangent and cotangent None. Results are arrays of their own.
+        transpose, if it is written in NumPy and sciad operations. So it must be for higher
+        derivatives, and for derivatives to be compiled: `f` may call other code under `jit`, such
+        as SciPy's or ``float``, a rule may not. Parameters with defaults are among those of the
+        rules. Entries that are not floats have tangent and cotangent None. Results are arrays of
+        their own.
 
     Raises
     ------
@@ -329,6 +332,19 @@ class _Call:
             full[k] = seed
         return tree.unflatten(self.structure, full)
 
+    @contextmanager
+    def explaining(self, rule):
+        """Around a rule: errors of values that have no data, or no derivative, name it."""
+        try:
+            yield
+        except (RecordError, LostGradientError, NoRuleError) as error:
+            text = str(error)
+            if "custom_rule:" not in text and getattr(error, "asked", True):
+                error.args = (
+                    f"{text}; custom_rule: the {rule} rule of {self.rule.name} must be written in "
+                    "NumPy and sciad operations to be compiled or differentiated again",)
+            raise
+
     def pair(self, got, rule, form):
         if not isinstance(got, tuple) or len(got) != 2:
             raise ArgumentError(f"custom_rule: the {rule} rule of {self.rule.name} must return "
@@ -337,7 +353,8 @@ class _Call:
 
     def push(self, args, seeds, outs):
         """The tangents of the numeric results, by the jvp rule."""
-        got = self.rule.jvp_rule(self.primals(args), self.directions(seeds))
+        with self.explaining("jvp"):
+            got = self.rule.jvp_rule(self.primals(args), self.directions(seeds))
         out, tangent = self.pair(got, "jvp", "(out, tangent)")
         self.require_shapes(out, outs, "jvp")
         return self.fitted(tangent, self.out_structure, self.out_places, outs, "tangent")
@@ -346,13 +363,15 @@ class _Call:
         """The cotangents of the numeric arguments, by the vjp rule."""
         pullback = self.pullback
         if pullback is None or any(type(x) is Array for x in args):
-            got = self.rule.vjp_rule(*self.primals(args))
+            with self.explaining("vjp"):
+                got = self.rule.vjp_rule(*self.primals(args))
             out, pullback = self.pair(got, "vjp", "(out, pullback)")
             self.require_shapes(out, seeds, "vjp")
         full: list[Any] = [None] * len(self.out_leaves)
         for k, seed in zip(self.out_places, seeds, strict=True):
             full[k] = seed
-        parts = pullback(tree.unflatten(self.out_structure, full))
+        with self.explaining("vjp"):
+            parts = pullback(tree.unflatten(self.out_structure, full))
         if self.count == 1 and not (isinstance(parts, tuple) and len(parts) == 1):
             parts = (parts,)
         if not isinstance(parts, (tuple, list)) or len(parts) != self.count:

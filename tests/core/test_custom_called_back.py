@@ -4,10 +4,13 @@ import math
 
 import numpy as np
 import pytest
+import scipy.integrate
+import scipy.linalg
 
 import sciad
 from sciad.compiler import llvm
 from sciad.compiler.jit import FallbackWarning
+from sciad.core.errors import LostGradientError, SciadError
 
 needs_llvm = pytest.mark.skipif(not llvm.available(), reason="no native code here")
 X = np.array([0.3, 1.3, 2.3])
@@ -78,3 +81,42 @@ def test_one_that_refuses_ones_runs_eagerly():
     jitted = sciad.jit(lambda x: picky(x) + 1.0)
     with pytest.warns(FallbackWarning, match="called with ones it raised"):
         assert jitted(3.0) == 7.0
+
+
+def square(a):
+    return a * a
+
+
+def cofactor(a):
+    return np.sum(a * a)
+
+
+FOREIGN = {
+    "float in a pullback": (square, "vjp", lambda a: (a * a, lambda g: g * 2 * float(a))),
+    "float in a vjp rule": (square, "vjp", lambda a: (a * a, lambda g, b=float(a): g * 2 * b)),
+    "quad in a jvp rule": (square, "jvp", lambda p, t: (p[0]**2, t[0] * scipy.integrate.quad(
+        lambda s: 2 * p[0], 0, 1)[0])),
+    "expm in a vjp rule": (cofactor, "vjp", lambda a: (np.sum(a * a), lambda g: (
+        g * 2 * a + 0 * scipy.linalg.expm(a)))),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_rule_that_calls_other_code_is_named_when_it_is_compiled(name):
+    f, kind, stated = FOREIGN[name]
+    rule = sciad.custom_rule(f, **{kind: stated})
+    x = np.eye(2) if f is cofactor else 2.0
+    message = (rf"test_custom_called_back.py:\d+\).*; custom_rule: the {kind} rule of {f.__name__} "
+               "must be written in NumPy and sciad operations to be compiled")
+    with pytest.raises(SciadError, match=message):
+        sciad.jit(sciad.grad(rule), strict=True)(x)
+    np.testing.assert_allclose(sciad.grad(rule)(x), 2 * x)
+    with pytest.warns(FallbackWarning, match=message):
+        np.testing.assert_allclose(sciad.jit(sciad.grad(rule))(x), 2 * x)
+
+
+def test_a_rule_that_calls_other_code_is_named_when_it_is_differentiated_again():
+    _, kind, stated = FOREIGN["float in a pullback"]
+    rule = sciad.custom_rule(square, **{kind: stated})
+    with pytest.raises(LostGradientError, match="the vjp rule of square .*differentiated again"):
+        sciad.hessian(rule)(2.0)
