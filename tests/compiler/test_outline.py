@@ -267,11 +267,11 @@ def test_a_very_long_recording_warns_and_names_the_loop(monkeypatch, transform):
 
 def test_the_lines_of_calls_back_in_a_gradient():
     def loss(x):
-        return np.sum(np.abs(np.fft.fft(x))**2)
+        return np.sum(np.abs(sciad.special.wofz(x))**2)
 
     line = loss.__code__.co_firstlineno + 1
     f = sciad.jit(sciad.grad(loss))
     f(np.arange(5.0))
     (found,) = f.report().signatures
-    assert any("fft" in each and f"test_outline.py:{line})" in each
+    assert any("wofz" in each and f"test_outline.py:{line})" in each
                for each in found["callbacks"])
