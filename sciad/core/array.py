@@ -68,6 +68,13 @@ PACKED = ("make the array with np.stack([...]), or by `from sciad import numpy a
           "np.array keeps followed numbers together")
 """What to write instead of NumPy's array of objects."""
 
+
+class Objects:
+    """How often NumPy has made an array of objects of an Array."""
+
+    made = 0
+
+
 _ASK_FOR_DTYPE = frozenset(
     function.__code__ for name in ("_mean", "_var", "_std")
     if (function := getattr(sys.modules.get("numpy._core._methods"), name, None)) is not None)
@@ -272,6 +279,7 @@ class Array:
                 "which NumPy takes for real numbers (.imag is zero, a norm lacks its conjugate); "
                 f"{cure}"))
         out = np.empty(live.shape, dtype=object)
+        Objects.made += 1
         if not copy and live.shape:
             for mirror in MIRRORS:
                 out = mirror(self)

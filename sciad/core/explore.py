@@ -22,7 +22,7 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from sciad.core import tree
-from sciad.core.array import Array, current, is_recorded
+from sciad.core.array import Array, Objects, current, is_recorded
 from sciad.core.call_sites import raised_on_purpose
 from sciad.core.errors import (
     ImpureError,
@@ -111,7 +111,7 @@ class Explorer:
         self.promotions = Promotions()
         self.consts: list[Any] = []
         self.const_vars: list[Var] = []
-        self.runs = 0
+        self.runs, self.objects = 0, Objects.made
         self._begin()
 
     def _begin(self):
@@ -250,8 +250,9 @@ class Explorer:
         self.processed += 1
         if self.processed > 2 * MOST_OPERATIONS + 10 * self.recorded:
             raise RecordError("recording the branches of this function takes more than "
-                              f"{self.processed - 1} operations{at_line()}; use sciad.cond, "
-                              "and sciad.while_loop if the end of a loop depends on a value")
+                              f"{self.processed - 1} operations{at_line()}; use np.where or "
+                              "sciad.cond in place of an `if` in a `for`, and sciad.while_loop if "
+                              f"the end of a loop depends on a value{self._entrywise()}")
         if self.shadow is not None:
             return self.shadow.step(primitive, inputs, params)
         equations = self.path.equations
@@ -273,8 +274,11 @@ class Explorer:
                               f"where it ended{at_line()}")
         self.recorded += 1
         if self.recorded > MOST_OPERATIONS:
-            raise RecordError(f"more than {MOST_OPERATIONS} operations recorded; use "
-                              "sciad.scan or sciad.while_loop for long loops")
+            branches = self.runs - self.begun > 1
+            raise RecordError(
+                f"more than {MOST_OPERATIONS} operations recorded{at_line()}; use sciad.scan, "
+                "sciad.fori_loop or sciad.while_loop for long loops"
+                f"{', np.where for an `if` in a `for`' if branches else ''}{self._entrywise()}")
         outputs = [Var(t, ordered(primitive, inputs, params, t))
                    for t in output_types(primitive, [x.type for x in inputs], params)]
         self.path.equations.append(Equation(primitive, inputs, outputs, params, user_place()))
@@ -283,6 +287,13 @@ class Explorer:
             self.countable.update(outputs)
         self.cursor += 1
         return outputs
+
+    def _entrywise(self) -> str:
+        """What there is to say of arrays of objects, if NumPy made any in this recording."""
+        if Objects.made == self.objects:
+            return ""
+        return ("; np.array or np.asarray of followed values gave an array of objects, of which "
+                "NumPy computes each entry by itself: take np from `from sciad import numpy as np`")
 
     # --- questions --------------------------------------------------------------------------
 

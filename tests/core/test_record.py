@@ -492,3 +492,45 @@ def test_random_programs(steps, entries):
     np.testing.assert_allclose(by_record(x), slope, rtol=1e-9, atol=1e-12)
     v = np.array([0.3, -1.0, 0.7])
     np.testing.assert_allclose(sciad.jvp(f, (x,), (v,))[1], slope @ v, rtol=1e-9, atol=1e-12)
+
+
+# --- the limit of operations ----------------------------------------------------------------------
+
+
+def long_loop(x):
+    for _ in range(300):
+        x = x + 1.0
+    return x
+
+
+def long_loop_of_objects(x):
+    o = np.array([x, x])
+    for _ in range(300):
+        o = o + 1.0
+    return np.sum(o)
+
+
+def long_loop_of_branches(x):
+    kept = []
+    for k in range(30):
+        if x > k:
+            kept.append(k)
+        x = x + 1.0
+    return x
+
+
+LONG = {
+    "loop": (long_loop, "more than 100 operations recorded.*sciad.scan, .*for long loops$"),
+    "objects": (long_loop_of_objects,
+                "more than 100 .*loops; np.array .*each entry.*`from sciad import numpy as np`"),
+    "branches": (long_loop_of_branches, "operations.*np.where.*`if` in a `for`"),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_the_limit_of_operations_names_the_line_and_the_cure(name, monkeypatch):
+    f, message = LONG[name]
+    monkeypatch.setattr("sciad.core.explore.MOST_OPERATIONS", 100)
+    with pytest.raises(RecordError, match=message) as seen:
+        record(f, 1.0)
+    assert "test_record.py" in str(seen.value)
