@@ -1,5 +1,6 @@
 """What can be told apart of untraced Python state: the key of a question, and of a cache entry."""
 
+import sys
 import types
 from typing import Any
 
@@ -12,6 +13,14 @@ _SMALL = 1000
 _ITERATORS = (type(iter(range(0))), type(iter([])), type(iter(())), type(iter({})), enumerate, zip,
               reversed)
 """Iterators whose ``__reduce__`` tells what is left of them, and leaves them as they are."""
+
+
+def _own_locals() -> Any:
+    return sys._getframe().f_locals
+
+
+_MAPPINGS = (dict, type(_own_locals()))
+"""Since Python 3.13, the variables of a running function are no dict, but a view of the frame."""
 
 
 def fingerprint(x: Any, seen: dict[int, tuple[int, Any]]) -> Any:
@@ -33,7 +42,7 @@ def fingerprint(x: Any, seen: dict[int, tuple[int, Any]]) -> Any:
         return _of_numpy(x, seen)
     if isinstance(x, (list, tuple)):
         return (type(x).__name__, tuple(fingerprint(entry, seen) for entry in x))
-    if isinstance(x, dict):
+    if isinstance(x, _MAPPINGS):
         return ("dict", tuple((fingerprint(k, seen), fingerprint(v, seen)) for k, v in x.items()))
     return _of_object(x, seen)
 
