@@ -143,8 +143,9 @@ class Call:
         before, structure = tree.flatten((args, kwargs))
         try:
             out = function(*args, **kwargs)
-        except Exception:
-            _require(unchanged())
+        except Exception as error:
+            if type(error) is not RecordError:  # which says more, of this program's line
+                _require(unchanged())
             raise
         _require(unchanged())
         after, new_structure = tree.flatten((args, kwargs))

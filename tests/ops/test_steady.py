@@ -341,10 +341,10 @@ def test_state_outside_the_carry_is_refused(f):
 
 @pytest.mark.parametrize("f", STATEFUL, ids=lambda f: f.__name__)
 def test_jit_runs_it_eagerly(f):
-    with pytest.warns(FallbackWarning, match="changes (state|what it reaches)"):
+    with pytest.warns(FallbackWarning, match="changes state"):
         compiled = sciad.jit(f)(1.5)
     np.testing.assert_allclose(compiled, f(1.5), rtol=1e-14)
-    with pytest.raises(RecordError, match="changes (state|what it reaches)"):
+    with pytest.raises(RecordError, match="changes state"):
         sciad.jit(f, strict=True)(1.5)
 
 
